@@ -1,0 +1,1 @@
+"""MedLAM for medlsam-node: the network, its training without labels, and its validation."""
