@@ -1,0 +1,60 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// DCMTK and GDCM are linked by name: Debian's dcmtk.pc wants packages that nothing here needs, GDCM has none.
+// dcmjpls must never be linked: its CharLS exports collide with GDCM's.
+let dcmtk: [LinkerSetting] = ["dcmtls", "dcmnet", "dcmdata", "oflog", "ofstd", "ssl", "crypto", "z"].map { .linkedLibrary($0) }
+let gdcm: [LinkerSetting] = ["gdcmMSFF", "gdcmDICT", "gdcmDSED", "gdcmIOD", "gdcmCommon"].map { .linkedLibrary($0) }
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+/// The rooms of the house and what each may import; Tests/ArchitectureTests holds the sources to it.
+let package = Package(
+    name: "medlsam-node",
+    products: [.executable(name: "medlsam-node", targets: ["medlsam-node"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        .target(name: "CDCMTK", linkerSettings: dcmtk),
+        .target(name: "CGDCM", linkerSettings: gdcm),
+        .target(name: "COpenVINO", linkerSettings: [.linkedLibrary("dl")]),
+        .target(name: "DICOMCore", dependencies: ["CDCMTK", crypto]),
+        .target(name: "DICOMNetwork", dependencies: ["DICOMCore", "CDCMTK", logging]),
+        .target(name: "ImagingGeometry"),
+        .target(name: "DICOMImaging", dependencies: ["DICOMCore", "ImagingGeometry", "CGDCM"]),
+        .target(name: "ModelRuntime", dependencies: ["COpenVINO", crypto]),
+        .target(name: "MedLSAM", dependencies: ["ImagingGeometry", "ModelRuntime"]),
+        .target(name: "NodeStore", dependencies: [grdb]),
+        .target(name: "NodeConfiguration", dependencies: ["DICOMCore", yams]),
+        .target(name: "Node", dependencies: [
+            "DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM",
+            "NodeStore", "NodeConfiguration", lifecycle, logging,
+        ]),
+        .executableTarget(name: "medlsam-node", dependencies: ["Node", arguments]),
+        .target(name: "NodeTesting", dependencies: ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "ModelRuntime"], path: "Tests/NodeTesting"),
+        .testTarget(name: "ArchitectureTests"),
+        .testTarget(name: "DICOMCoreTests", dependencies: ["DICOMCore", "NodeTesting"]),
+        .testTarget(name: "DICOMNetworkTests", dependencies: ["DICOMNetwork", "NodeTesting"]),
+        .testTarget(name: "ImagingGeometryTests", dependencies: ["ImagingGeometry", "NodeTesting"]),
+        .testTarget(name: "DICOMImagingTests", dependencies: ["DICOMImaging", "NodeTesting"]),
+        .testTarget(name: "ModelRuntimeTests", dependencies: ["ModelRuntime", "NodeTesting"]),
+        .testTarget(name: "MedLSAMTests", dependencies: ["MedLSAM", "NodeTesting"]),
+        .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting"]),
+        .testTarget(name: "NodeConfigurationTests", dependencies: ["NodeConfiguration", "NodeTesting"]),
+        .testTarget(name: "NodeTests", dependencies: ["Node", "NodeTesting"]),
+        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "NodeTesting"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

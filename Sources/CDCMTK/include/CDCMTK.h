@@ -1,0 +1,9 @@
+#pragma once
+#ifdef __cplusplus
+extern "C" {
+#endif
+/// Version of the toolkit this face was built with.
+const char *cdcmtk_version(void);
+#ifdef __cplusplus
+}
+#endif

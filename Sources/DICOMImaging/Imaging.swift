@@ -1,0 +1,3 @@
+import CGDCM
+import DICOMCore
+import ImagingGeometry

@@ -1,0 +1,2 @@
+import CDCMTK
+import DICOMCore

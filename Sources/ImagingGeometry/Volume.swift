@@ -1,0 +1,25 @@
+/// A CT volume: Hounsfield units on a regular grid.
+public struct Volume: Sendable {
+    public let geometry: VolumeGeometry
+    /// Hounsfield units, column fastest, then row, then slice.
+    public var voxels: [Int16]
+
+    public init(geometry: VolumeGeometry, voxels: [Int16]) {
+        precondition(voxels.count == geometry.count)
+        self.geometry = geometry
+        self.voxels = voxels
+    }
+}
+
+/// A binary mask on a volume's grid: 0 outside, 1 inside.
+public struct Mask: Sendable {
+    public let geometry: VolumeGeometry
+    /// 0 or 1, column fastest, then row, then slice.
+    public var voxels: [UInt8]
+
+    public init(geometry: VolumeGeometry, voxels: [UInt8]) {
+        precondition(voxels.count == geometry.count)
+        self.geometry = geometry
+        self.voxels = voxels
+    }
+}

@@ -1,0 +1,10 @@
+import DICOMCore
+import DICOMImaging
+import DICOMNetwork
+import ImagingGeometry
+import Logging
+import MedLSAM
+import ModelRuntime
+import NodeConfiguration
+import NodeStore
+import ServiceLifecycle

@@ -1,0 +1,2 @@
+import DICOMCore
+import Yams
