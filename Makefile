@@ -1,0 +1,37 @@
+# `make demo` shows the node at work, `make test` runs every test; both set up and build what they need.
+SHELL := /bin/bash
+SWIFT ?= swift
+RELEASE := $(SWIFT) build -c release
+
+.PHONY: help setup setup-demo setup-test build demo test bench clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: ## bring what the node needs: Debian's packages, the inference runtime, the models
+	@Scripts/setup.sh node
+
+setup-demo:
+	@Scripts/setup.sh demo
+
+setup-test: ## bring what the tests need besides: Orthanc and the Python judges
+	@Scripts/setup.sh test
+
+build: setup ## build the node as it ships
+	$(RELEASE) --product medlsam-node
+
+demo: setup-demo ## one head CT from scanner to archive and back, with a picture of the result
+	$(RELEASE) --product medlsam-node
+	$(RELEASE) --product convert-invesalius
+	@Scripts/demo.sh
+
+test: setup-test ## run every test
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --disable-xctest
+
+bench: setup-test ## measure receipt against storescp, and a head from last slice to archive
+	$(RELEASE) --product medlsam-node
+	@Benchmarks/run.sh
+
+clean: ## forget what was built; what set-up brought stays
+	$(SWIFT) package clean
