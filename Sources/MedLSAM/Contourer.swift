@@ -1,0 +1,78 @@
+import ImagingGeometry
+import ModelRuntime
+
+/// The networks that contouring runs. Inputs and outputs as in their manifests in Models/.
+public struct ContouringModels: Sendable {
+    /// MedLAM's graph `position`: patch [N, 1, 64, 64, 64] to position [N, 3].
+    public let position: any Model
+    /// MedLAM's graph `features`: patch to position and feature0, feature1, feature2.
+    public let features: any Model
+    /// LiteMedSAM's graph `encoder`: image [1, 3, 256, 256] to embedding [1, 256, 64, 64].
+    public let encoder: any Model
+    /// LiteMedSAM's graph `decoder`: embedding, boxes [B, 4] to logits [B, 1, 256, 256], iou [B].
+    public let decoder: any Model
+    /// SHA-256 of the MedLAM weights, as the manifest states it.
+    public let medlamDigest: String
+
+    public init(position: any Model, features: any Model, encoder: any Model, decoder: any Model, medlamDigest: String) {
+        self.position = position
+        self.features = features
+        self.encoder = encoder
+        self.decoder = decoder
+        self.medlamDigest = medlamDigest
+    }
+}
+
+/// What became of one structure of the template set.
+public enum StructureState: Sendable, Hashable {
+    case segmented
+    case notInFieldOfView
+    /// A contour was made but is not given out, with the reason.
+    case withheld(reason: String)
+}
+
+/// The result for one structure.
+public struct StructureOutcome: Sendable {
+    public let definition: StructureDefinition
+    public let state: StructureState
+    /// 0 (none) to 1; nil where the structure is not in the field of view.
+    public let confidence: Double?
+    /// On the CT's own grid; nil unless segmented.
+    public let mask: Mask?
+    /// Corners of the localised box in patient space (LPS, mm), low and high along each axis; nil where there is none.
+    public let boxLPS: (low: SIMD3<Double>, high: SIMD3<Double>)?
+}
+
+/// What contouring is doing, for a progress line.
+public enum ContouringStage: String, Sendable {
+    case localising, segmenting
+}
+
+/// Contours a CT with MedLSAM: localise each structure of a template set, prompt, segment.
+public struct Contourer: Sendable {
+    private let models: ContouringModels
+    private let templates: TemplateSet
+    private let threads: Int
+
+    /// Throws `templateSetForOtherWeights` when the template set was made with other MedLAM weights.
+    ///
+    /// `threads` is how many threads of its own `contour` runs networks on.
+    public init(models: ContouringModels, templates: TemplateSet, threads: Int = 1) throws {
+        guard templates.medlamDigest == models.medlamDigest else {
+            throw MedLSAMError(.templateSetForOtherWeights,
+                "Template set \(templates.name) version \(templates.version) was made with MedLAM weights "
+                + "\(templates.medlamDigest.prefix(12)), but those loaded are \(models.medlamDigest.prefix(12)): rebuild it with `template build`.")
+        }
+        self.models = models
+        self.templates = templates
+        self.threads = max(1, threads)
+    }
+
+    /// Contours every structure of the template set; blocks for minutes, so call it on a thread of its own.
+    ///
+    /// The same volume and seed give the same result. `progress` gets the stage and how much of it is done (0 to 1).
+    public func contour(_ volume: Volume, seed: UInt64,
+                        progress: @Sendable (ContouringStage, Double) -> Void = { _, _ in }) throws -> [StructureOutcome] {
+        throw MedLSAMError(.volumeUnusable, "Contouring is not built yet.")
+    }
+}

@@ -1,2 +1,0 @@
-import ImagingGeometry
-import ModelRuntime
