@@ -1,9 +1,3 @@
+/// The C face of DCMTK. No exception leaves it; what can fail fills a cdcmtk_error and returns 0 or NULL.
 #pragma once
-#ifdef __cplusplus
-extern "C" {
-#endif
-/// Version of the toolkit this face was built with.
-const char *cdcmtk_version(void);
-#ifdef __cplusplus
-}
-#endif
+#include "CDCMTKDataSet.h"
