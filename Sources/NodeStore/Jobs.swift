@@ -1,0 +1,169 @@
+import Foundation
+import GRDB
+
+/// Where a job stands. `refused`: the input is not for contouring; `withheld`: nothing in it could be contoured with
+/// enough confidence; `superseded`: later slices made a newer job.
+public enum JobState: String, Sendable, Codable, CaseIterable { case queued, running, succeeded, failed, refused, withheld, superseded }
+
+/// A job that was handed out to be run.
+public struct JobTicket: Sendable {
+    public let id: Int64
+    /// This attempt's number, from 1; already counted in the database.
+    public let attempt: Int
+    public let seriesInstanceUID, studyInstanceUID, templateSet: String
+    /// Identity of the patient, to hold the results against.
+    public let patientDigest: String
+    /// Files of the job's instances, relative to the data folder.
+    public let paths: [String]
+}
+
+/// An object that a job made.
+public struct NewResult: Sendable, Codable, Equatable {
+    public enum Kind: String, Sendable, Codable { case segmentation = "SEG", structureSet = "RTSTRUCT" }
+    public let kind: Kind
+    public let sopClassUID, sopInstanceUID: String
+    /// Relative to the data folder.
+    public let path: String
+
+    public init(kind: Kind, sopClassUID: String, sopInstanceUID: String, path: String) {
+        self.kind = kind
+        self.sopClassUID = sopClassUID
+        self.sopInstanceUID = sopInstanceUID
+        self.path = path
+    }
+}
+
+/// How an attempt at a job ended.
+public enum JobOutcome: Sendable {
+    /// The objects go to each destination.
+    case succeeded(results: [NewResult], destinations: [String], report: String)
+    case withheld(reason: String, report: String)
+    case refused(reason: String)
+    /// For good: another attempt could not go otherwise.
+    case failed(reason: String)
+    /// Costs this attempt; the job is queued again while it has some left.
+    case attemptLost(reason: String)
+}
+
+extension Store {
+    /// Takes the oldest queued job, counting the attempt before anything of it runs; nil when none waits.
+    public func claimJob(at now: Date) throws -> JobTicket? {
+        try groupCommit { db in
+            guard let row = try Row.fetchOne(
+                db,
+                sql: """
+                    SELECT j.id, j.attempts, j.template_set, s.series_uid, s.study_uid, s.patient_digest
+                    FROM job j JOIN series s ON s.id = j.series
+                    WHERE j.state = 'queued' AND NOT EXISTS (SELECT 1 FROM job r WHERE r.series = j.series AND r.state = 'running')
+                    ORDER BY j.id LIMIT 1
+                    """)
+            else { return nil }
+            let id: Int64 = row["id"]
+            try db.execute(
+                sql: "UPDATE job SET state = 'running', attempts = attempts + 1, started = ?, ended = NULL, reason = NULL WHERE id = ?",
+                arguments: [now.timeIntervalSince1970, id])
+            let paths = try String.fetchAll(
+                db, sql: "SELECT i.path FROM job_instance ji JOIN instance i ON i.id = ji.instance WHERE ji.job = ? ORDER BY i.path",
+                arguments: [id])
+            return JobTicket(
+                id: id, attempt: row["attempts"] + 1, seriesInstanceUID: row["series_uid"], studyInstanceUID: row["study_uid"],
+                templateSet: row["template_set"] ?? "", patientDigest: row["patient_digest"], paths: paths)
+        }
+    }
+
+    /// Ends an attempt: state, results and outbox rows in one transaction; returns the state the job is in now.
+    ///
+    /// Results of a job that a newer one supersedes are kept but not sent: the newer job's will be.
+    @discardableResult
+    public func finish(job id: Int64, _ outcome: JobOutcome, at now: Date) throws -> JobState {
+        try groupCommit { db in
+            guard try String.fetchOne(db, sql: "SELECT state FROM job WHERE id = ?", arguments: [id]) == "running" else {
+                throw StoreError(.notAllowed, "Job \(id) is not running.")
+            }
+            let superseded = try Bool.fetchOne(db, sql: "SELECT EXISTS (SELECT 1 FROM job WHERE supersedes = ?)", arguments: [id])!
+            switch outcome {
+            case .attemptLost(let reason):
+                try Self.loseAttempt(of: id, reason: reason, at: now, in: db)
+            case .failed(let reason):
+                try Self.end(id, superseded ? .superseded : .failed, reason: reason, report: nil, at: now, in: db)
+            case .refused(let reason):
+                try Self.end(id, superseded ? .superseded : .refused, reason: reason, report: nil, at: now, in: db)
+            case .withheld(let reason, let report):
+                try Self.end(id, superseded ? .superseded : .withheld, reason: reason, report: report, at: now, in: db)
+            case .succeeded(let results, let destinations, let report):
+                let reason = superseded ? "Later slices arrived while it ran; its results were not sent." : nil
+                try Self.end(id, superseded ? .superseded : .succeeded, reason: reason, report: report, at: now, in: db)
+                for result in results {
+                    try Self.insert(result, of: id, to: superseded ? [] : destinations, at: now, in: db)
+                }
+            }
+            return JobState(rawValue: try String.fetchOne(db, sql: "SELECT state FROM job WHERE id = ?", arguments: [id])!)!
+        }
+    }
+
+    /// Queues an ended job again with all its attempts, or, when its results exist, sends again what was not delivered.
+    public func retry(job id: Int64, at now: Date) throws {
+        try groupCommit { db in
+            guard let row = try Row.fetchOne(
+                db,
+                sql: "SELECT j.state, j.template_set, EXISTS (SELECT 1 FROM job n WHERE n.series = j.series AND n.id > j.id) AS newer FROM job j WHERE id = ?",
+                arguments: [id])
+            else { throw StoreError(.notFound, "There is no job \(id).") }
+            let state = JobState(rawValue: row["state"])!
+            switch state {
+            case _ where row["newer"]:
+                throw StoreError(.notAllowed, "Job \(id) has a newer job of the same series; retry that one.")
+            case .failed, .refused, .withheld:
+                guard row["template_set"] != nil else {
+                    throw StoreError(.notAllowed, "Job \(id) only records why its series is not contoured; there is nothing to run.")
+                }
+                try db.execute(
+                    sql: "UPDATE job SET state = 'queued', attempts = 0, reason = NULL, started = NULL, ended = NULL WHERE id = ?",
+                    arguments: [id])
+            case .succeeded:
+                try db.execute(
+                    sql: """
+                        UPDATE delivery SET state = 'pending', attempts = 0, created = ?1, next_attempt = ?1
+                        WHERE state <> 'sent' AND result IN (SELECT id FROM result WHERE job = ?2)
+                        """,
+                    arguments: [now.timeIntervalSince1970, id])
+                guard db.changesCount > 0 else { throw StoreError(.notAllowed, "Job \(id) succeeded and all its results were sent.") }
+            case .queued, .running, .superseded:
+                throw StoreError(.notAllowed, "Job \(id) is \(state.rawValue); only an ended job can be retried.")
+            }
+        }
+    }
+
+    static func loseAttempt(of id: Int64, reason: String, at now: Date, in db: Database) throws {
+        let row = try Row.fetchOne(
+            db,
+            sql: "SELECT attempts, max_attempts, EXISTS (SELECT 1 FROM job n WHERE n.supersedes = j.id) AS superseded FROM job j WHERE id = ?",
+            arguments: [id])!
+        if row["superseded"] {
+            try end(id, .superseded, reason: reason, report: nil, at: now, in: db)
+        } else if (row["attempts"] as Int) < row["max_attempts"] {
+            try db.execute(sql: "UPDATE job SET state = 'queued', reason = ? WHERE id = ?", arguments: [reason, id])
+        } else {
+            let attempts: Int = row["attempts"]
+            try end(id, .failed, reason: "\(reason) (attempt \(attempts) of \(attempts))", report: nil, at: now, in: db)
+        }
+    }
+
+    private static func end(_ id: Int64, _ state: JobState, reason: String?, report: String?, at now: Date, in db: Database) throws {
+        try db.execute(
+            sql: "UPDATE job SET state = ?, reason = ?, report = coalesce(?, report), ended = ? WHERE id = ?",
+            arguments: [state.rawValue, reason, report, now.timeIntervalSince1970, id])
+    }
+
+    private static func insert(_ result: NewResult, of job: Int64, to destinations: [String], at now: Date, in db: Database) throws {
+        try db.execute(
+            sql: "INSERT INTO result (job, kind, sop_class_uid, sop_instance_uid, path) VALUES (?, ?, ?, ?, ?)",
+            arguments: [job, result.kind.rawValue, result.sopClassUID, result.sopInstanceUID, result.path])
+        let id = db.lastInsertedRowID
+        for destination in destinations {
+            try db.execute(
+                sql: "INSERT INTO delivery (result, destination, state, created, next_attempt) VALUES (?, ?, 'pending', ?, ?)",
+                arguments: [id, destination, now.timeIntervalSince1970, now.timeIntervalSince1970])
+        }
+    }
+}

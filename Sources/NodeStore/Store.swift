@@ -1,0 +1,109 @@
+import Foundation
+import GRDB
+import Synchronization
+
+/// The node's memory: instances, series, jobs, results and deliveries in one SQLite file, `node.sqlite`, in the data folder.
+///
+/// WAL with synchronous=FULL: what a method has returned from survives a kill and a power cut. Several processes may
+/// open it at once (`jobs list` beside `serve`). Methods block while they wait for the disk: call them from threads
+/// that may.
+public final class Store: Sendable {
+    /// The folder that holds the database and all files it names.
+    public let folder: URL
+    let pool: DatabasePool
+    /// Rows that wait for the next group commit.
+    private let waiting = Mutex<[PendingWrite]>([])
+    private let committer = DispatchQueue(label: "medlsam.store.commit")
+
+    /// Opens the database of a data folder, making both when they are not there, and brings its schema up to date.
+    public init(folder: URL) throws(StoreError) {
+        self.folder = folder
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            var configuration = Configuration()
+            configuration.busyMode = .timeout(10)
+            configuration.foreignKeysEnabled = true
+            configuration.label = "node"
+            pool = try DatabasePool(path: folder.appending(path: "node.sqlite").path, configuration: configuration)
+            // GRDB sets NORMAL when it turns WAL on; a power cut could then take acknowledged instances with it.
+            try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            try Schema.migrator.migrate(pool)
+        } catch {
+            throw StoreError(.notOpened, "The store in \(folder.path) cannot be opened: \(error)")
+        }
+    }
+
+    /// The writer's PRAGMA synchronous (2 is FULL) and journal mode, for tests and `doctor`.
+    public func durability() throws -> (synchronous: Int, journal: String) {
+        try pool.writeWithoutTransaction { db in
+            (try Int.fetchOne(db, sql: "PRAGMA synchronous") ?? -1, try String.fetchOne(db, sql: "PRAGMA journal_mode") ?? "")
+        }
+    }
+
+    // MARK: Group commit
+
+    /// One write of a group: what to do before the transaction (directories to make durable), in it, and after it.
+    private struct PendingWrite: Sendable {
+        let directories: [URL]
+        /// Runs in the group's transaction; its error undoes this write alone.
+        let work: @Sendable (Database) throws -> Void
+        let finish: @Sendable ((any Error)?) -> Void
+    }
+
+    /// Runs `work` in a transaction shared with whatever else waits, and returns once that is on stable storage.
+    ///
+    /// One disk flush serves all associations that wait for it. `directories` are flushed first, so that no row ever
+    /// names a file whose directory entry a power cut could lose.
+    func groupCommit<T: Sendable>(directories: [URL] = [], _ work: @escaping @Sendable (Database) throws -> T) throws -> T {
+        let outcome = Mutex<Result<T, any Error>?>(nil)
+        let done = DispatchSemaphore(value: 0)
+        let pending = PendingWrite(
+            directories: directories,
+            work: { db in
+                let value = try work(db)
+                outcome.withLock { $0 = .success(value) }
+            },
+            finish: { error in
+                if let error { outcome.withLock { $0 = .failure(error) } }
+                done.signal()
+            })
+        waiting.withLock { $0.append(pending) }
+        committer.async { self.commitWaiting() }
+        done.wait()
+        return try outcome.withLock { $0! }.get()
+    }
+
+    private func commitWaiting() {
+        let group = waiting.withLock { list in
+            defer { list = [] }
+            return list
+        }
+        guard !group.isEmpty else { return }
+        var failures = [(any Error)?](repeating: nil, count: group.count)
+        do {
+            for directory in Set(group.flatMap(\.directories)) { try flushDirectory(directory) }
+            try pool.write { db in
+                for (index, write) in group.enumerated() {
+                    do {
+                        try db.inSavepoint {
+                            try write.work(db)
+                            return .commit
+                        }
+                    } catch { failures[index] = error }
+                }
+            }
+        } catch {
+            failures = failures.map { $0 ?? error }
+        }
+        for (write, failure) in zip(group, failures) { write.finish(failure) }
+    }
+}
+
+/// Makes a directory's entries durable.
+public func flushDirectory(_ directory: URL) throws {
+    let descriptor = open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    guard descriptor >= 0, fsync(descriptor) == 0 else {
+        throw StoreError(.notDurable, "Folder \(directory.path) cannot be flushed: \(String(cString: strerror(errno))).")
+    }
+}
