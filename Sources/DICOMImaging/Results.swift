@@ -1,0 +1,96 @@
+import DICOMCore
+import Foundation
+import ImagingGeometry
+
+/// What became of one structure.
+public enum SegmentState: Sendable, Hashable {
+    case segmented
+    case notInFieldOfView
+    /// A contour was made but is not given out, with the reason.
+    case withheld(reason: String)
+    case failed(reason: String)
+}
+
+/// One structure of a result, as it goes into DICOM objects.
+public struct ResultSegment: Sendable {
+    /// TG-263 name, such as `Parotid_L`.
+    public var name: String
+    /// Segmented property category (PS3.16 CID 7150).
+    public var category: CodedConcept
+    /// Segmented property type (PS3.16 CID 7151 and those it includes).
+    public var type: CodedConcept
+    /// Laterality (PS3.16 CID 244); nil where a structure is single.
+    public var laterality: CodedConcept?
+    /// sRGB, 0 to 255.
+    public var color: SIMD3<UInt8>
+    public var state: SegmentState
+    /// 0 to 1; nil where none was computed.
+    public var confidence: Double?
+    /// On the source's own grid; anything but `segmented` needs none.
+    public var mask: Mask?
+
+    public init(name: String, category: CodedConcept, type: CodedConcept, laterality: CodedConcept? = nil, color: SIMD3<UInt8>,
+                state: SegmentState, confidence: Double? = nil, mask: Mask? = nil) {
+        self.name = name
+        self.category = category
+        self.type = type
+        self.laterality = laterality
+        self.color = color
+        self.state = state
+        self.confidence = confidence
+        self.mask = mask
+    }
+}
+
+/// Who made a result, with what and when: everything in an object that comes neither from the source nor from the masks.
+public struct ResultContext: Sendable {
+    /// A model that took part.
+    public struct Model: Sendable, Hashable {
+        public var name, version, digest: String
+
+        /// `digest` is the SHA-256 of the weights, in hexadecimal.
+        public init(name: String, version: String, digest: String) {
+            self.name = name
+            self.version = version
+            self.digest = digest
+        }
+    }
+
+    /// Version of this software.
+    public var softwareVersion: String
+    public var models: [Model]
+    public var templateSet: String
+    public var templateSetVersion: String
+    /// What tells this installation from others (Device Serial Number), such as its AE title.
+    public var deviceSerialNumber: String
+    /// When the result was made: the content, series and structure set date and time. The objects' UIDs do not depend on it.
+    public var contentDate: Date
+    /// The zone of written times, unless the source states its own (Timezone Offset From UTC).
+    public var timeZone: TimeZone
+
+    public init(softwareVersion: String, models: [Model], templateSet: String, templateSetVersion: String,
+                deviceSerialNumber: String, contentDate: Date, timeZone: TimeZone = .current) {
+        self.softwareVersion = softwareVersion
+        self.models = models
+        self.templateSet = templateSet
+        self.templateSetVersion = templateSetVersion
+        self.deviceSerialNumber = deviceSerialNumber
+        self.contentDate = contentDate
+        self.timeZone = timeZone
+    }
+}
+
+/// A DICOM object made from a result, ready to be written. Not Sendable: one thread at a time.
+public struct ResultObject {
+    public let dataSet: DataSet
+    /// The transfer syntax that can hold it.
+    public let transferSyntax: TransferSyntax
+    public let sopClassUID: UID
+    public let sopInstanceUID: UID
+    public let seriesInstanceUID: UID
+
+    /// Writes it as a Part 10 file.
+    public func write(to path: String) throws {
+        try dataSet.write(to: path, transferSyntax: transferSyntax)
+    }
+}
