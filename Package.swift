@@ -42,6 +42,7 @@ let package = Package(
             "NodeStore", "NodeConfiguration", lifecycle, logging,
         ]),
         .executableTarget(name: "medlsam-node", dependencies: ["Node", arguments]),
+        .executableTarget(name: "convert-invesalius", dependencies: ["DICOMCore"], path: "Samples/ConvertInvesalius"),
         .target(name: "NodeTesting", dependencies: ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "ModelRuntime"], path: "Tests/NodeTesting"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "DICOMCoreTests", dependencies: ["DICOMCore", "NodeTesting"]),
