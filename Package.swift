@@ -51,7 +51,7 @@ let package = Package(
         .testTarget(name: "DICOMImagingTests", dependencies: ["DICOMImaging", "NodeTesting"]),
         .testTarget(name: "ModelRuntimeTests", dependencies: ["ModelRuntime", "NodeTesting"]),
         .testTarget(name: "MedLSAMTests", dependencies: ["MedLSAM", "NodeTesting"]),
-        .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting"]),
+        .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting", grdb]),
         .testTarget(name: "NodeConfigurationTests", dependencies: ["NodeConfiguration", "NodeTesting"]),
         .testTarget(name: "NodeTests", dependencies: ["Node", "NodeTesting"]),
         .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "NodeTesting"]),

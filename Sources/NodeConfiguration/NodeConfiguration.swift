@@ -1,2 +1,0 @@
-import DICOMCore
-import Yams

@@ -1,0 +1,155 @@
+import DICOMCore
+import Foundation
+import Yams
+
+/// A mapping in the file that is read key by key; what is wrong goes to the collector, and a stand-in is returned.
+final class Section {
+    private let path: String
+    private let line: Int?
+    private let mapping: Node.Mapping
+    private let collector: ErrorCollector
+    private var known: Set<String> = []
+
+    private init(_ mapping: Node.Mapping, path: String, line: Int?, collector: ErrorCollector) {
+        self.mapping = mapping
+        self.path = path
+        self.line = line
+        self.collector = collector
+    }
+
+    /// The whole file.
+    convenience init(yaml: String, collector: ErrorCollector) {
+        var mapping = Node.Mapping([])
+        do {
+            let node = try Yams.compose(yaml: yaml)
+            if let found = node?.mapping {
+                mapping = found
+            } else if node != nil {
+                collector.errors.append(.init(path: "", line: node?.mark?.line, message: "the file must be a mapping of settings"))
+            }
+        } catch {
+            let message = "\(error)".split(separator: "\n").first.map(String.init) ?? "unreadable"
+            collector.errors.append(.init(path: "", line: nil, message: "not YAML: \(message)"))
+        }
+        self.init(mapping, path: "", line: nil, collector: collector)
+    }
+
+    func fail(_ key: String, _ message: String) {
+        collector.errors.append(.init(path: path + key, line: mapping[key]?.mark?.line, message: message))
+    }
+
+    // MARK: Values
+
+    func string(_ key: String, default value: String? = nil) -> String {
+        scalar(key, default: value, stand: "") { $0.isEmpty ? nil : $0 } not: { _ in "must not be empty" }
+    }
+
+    func integer(_ key: String, _ range: ClosedRange<Int>, default value: Int? = nil) -> Int {
+        scalar(key, default: value, stand: range.lowerBound) { Int($0).flatMap { range.contains($0) ? $0 : nil } } not: {
+            "\($0) is not a whole number from \(range.lowerBound) to \(range.upperBound)"
+        }
+    }
+
+    func number(_ key: String, _ range: ClosedRange<Double>, default value: Double? = nil) -> Double {
+        scalar(key, default: value, stand: range.lowerBound) { Double($0).flatMap { range.contains($0) ? $0 : nil } } not: {
+            "\($0) is not a number from \(range.lowerBound) to \(range.upperBound)"
+        }
+    }
+
+    func port(_ key: String, allowingZero: Bool = false, default value: Int? = nil) -> Int {
+        let range = (allowingZero ? 0 : 1)...65535
+        return scalar(key, default: value, stand: 1) { Int($0).flatMap { range.contains($0) ? $0 : nil } } not: {
+            "\($0) is not a port (\(range.lowerBound)-65535)"
+        }
+    }
+
+    func aeTitle(_ key: String) -> AETitle {
+        scalar(key, default: nil, stand: Self.standInTitle) { AETitle($0) } not: {
+            "\"\($0)\" is not an AE title (1 to 16 characters of ASCII without backslash)"
+        }
+    }
+
+    func optionalAETitle(_ key: String) -> AETitle? {
+        known.insert(key)
+        return mapping[key] == nil ? nil : aeTitle(key)
+    }
+
+    /// A path; a relative one is taken from `folder`.
+    func folder(_ key: String, in folder: URL) -> URL {
+        let path = string(key)
+        return (path.hasPrefix("/") ? URL(fileURLWithPath: path) : folder.appending(path: path)).standardizedFileURL
+    }
+
+    private static let standInTitle = AETitle("X")!
+
+    private func scalar<T>(
+        _ key: String, default value: T?, stand: T, _ read: (String) -> T?, not message: (String) -> String
+    ) -> T {
+        known.insert(key)
+        guard let node = mapping[key] else {
+            if let value { return value }
+            collector.errors.append(.init(path: path + key, line: line, message: "is missing"))
+            return stand
+        }
+        guard let text = node.scalar?.string else {
+            fail(key, "must be a single value")
+            return stand
+        }
+        if let result = read(text) { return result }
+        fail(key, message(text))
+        return stand
+    }
+
+    // MARK: Nesting
+
+    /// A nested mapping; read as empty when absent.
+    func section<T>(_ key: String, _ read: (Section) -> T) -> T {
+        known.insert(key)
+        let node = mapping[key]
+        if let node, node.mapping == nil, node != Node("", Tag(.null)) { fail(key, "must be a mapping of settings") }
+        let section = Section(node?.mapping ?? Node.Mapping([]), path: path + key + ".", line: node?.mark?.line, collector: collector)
+        defer { section.finish() }
+        return read(section)
+    }
+
+    /// A list of mappings; empty when absent.
+    func list<T>(_ key: String, _ read: (Section) -> T) -> [T] {
+        known.insert(key)
+        guard let node = mapping[key] else { return [] }
+        guard let items = node.sequence else {
+            fail(key, "must be a list")
+            return []
+        }
+        return items.enumerated().map { index, item in
+            let at = "\(path)\(key)[\(index)]"
+            if item.mapping == nil { collector.errors.append(.init(path: at, line: item.mark?.line, message: "must be a mapping of settings")) }
+            let section = Section(item.mapping ?? Node.Mapping([]), path: at + ".", line: item.mark?.line, collector: collector)
+            defer { section.finish() }
+            return read(section)
+        }
+    }
+
+    /// Reports the keys that nothing asked for.
+    func finish() {
+        for (key, _) in mapping {
+            guard let name = key.string, !known.contains(name) else { continue }
+            let near = known.map { ($0, distance(name.lowercased(), $0.lowercased())) }.min { ($0.1, $0.0) < ($1.1, $1.0) }
+            let hint = near.flatMap { $0.1 <= 3 ? "; did you mean \($0.0)?" : nil } ?? ""
+            collector.errors.append(.init(path: path + name, line: key.mark?.line, message: "is not a setting" + hint))
+        }
+    }
+}
+
+/// The number of single-character edits between two words (Levenshtein).
+private func distance(_ a: String, _ b: String) -> Int {
+    let b = Array(b)
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, y) in b.enumerated() {
+            (diagonal, row[j + 1]) = (row[j + 1], min(row[j] + 1, row[j + 1] + 1, diagonal + (x == y ? 0 : 1)))
+        }
+    }
+    return row[b.count]
+}
