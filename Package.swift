@@ -39,7 +39,7 @@ let package = Package(
         .target(name: "NodeConfiguration", dependencies: ["DICOMCore", yams]),
         .target(name: "Node", dependencies: [
             "DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM",
-            "NodeStore", "NodeConfiguration", lifecycle, logging,
+            "NodeStore", "NodeConfiguration", crypto, lifecycle, logging,
         ]),
         .executableTarget(name: "medlsam-node", dependencies: ["Node", arguments]),
         .executableTarget(name: "convert-invesalius", dependencies: ["DICOMCore"], path: "Samples/ConvertInvesalius"),

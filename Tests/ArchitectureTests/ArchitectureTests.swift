@@ -18,7 +18,7 @@ private let allowed: [String: Set<String>] = [
 
 /// Packages from outside that only the named rooms may import.
 private let outside: [String: Set<String>] = [
-    "Crypto": ["DICOMCore", "ModelRuntime"],
+    "Crypto": ["DICOMCore", "ModelRuntime", "Node"],
     "Logging": ["DICOMNetwork", "Node", "medlsam-node"],
     "GRDB": ["NodeStore"],
     "Yams": ["NodeConfiguration"],

@@ -1,0 +1,143 @@
+import Crypto
+import Foundation
+import NodeStore
+
+/// The folder that holds all a node keeps: `node.sqlite`, `incoming/` (half files), `instances/SERIES/SOP.dcm`,
+/// `results/JOB/`, and `unrecorded/` (files found without a row; nothing is ever deleted that may be the only copy).
+public struct DataFolder: Sendable {
+    public let root: URL
+
+    public init(_ root: URL) { self.root = root }
+
+    var incoming: URL { root.appending(path: "incoming") }
+    var instances: URL { root.appending(path: "instances") }
+    var results: URL { root.appending(path: "results") }
+    var unrecorded: URL { root.appending(path: "unrecorded") }
+
+    /// Makes the folders.
+    func prepare() throws {
+        for folder in [incoming, instances, results] {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        }
+        try flushDirectory(root)
+    }
+
+    // MARK: Receiving
+
+    /// A place for a file that is being received.
+    func newIncomingFile() -> String { incoming.appending(path: "\(UUID().uuidString).part").path }
+
+    /// Moves a complete file to its final place; returns that, relative to the root, and the folders to flush.
+    ///
+    /// An older file of that name stays: the new one then carries the start of its digest. A file that has this name too holds
+    /// the same data set, and is taken over.
+    func place(_ path: String, series: String, sop: String, digest: String) throws -> (path: String, directories: [URL]) {
+        let folder = instances.appending(path: series)
+        var directories = [folder]
+        if mkdir(folder.path, 0o755) == 0 {
+            directories.append(instances)
+        } else if errno != EEXIST {
+            throw NodeError(.dataFolder, "Folder \(folder.path) cannot be made: \(systemReason()).")
+        }
+        var name = "\(sop).dcm"
+        if link(path, folder.appending(path: name).path) == 0 {
+            unlink(path)
+        } else {
+            guard errno == EEXIST else { throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder.path): \(systemReason()).") }
+            name = "\(sop).\(digest.prefix(16)).dcm"
+            guard rename(path, folder.appending(path: name).path) == 0 else {
+                throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder.path): \(systemReason()).")
+            }
+        }
+        return ("instances/\(series)/\(name)", directories)
+    }
+
+    /// What is free on the folder's disk for a program without privileges.
+    func freeSpace() throws -> (bytes: Int64, percent: Double) {
+        var status = statvfs()
+        guard statvfs(root.path, &status) == 0 else { throw NodeError(.dataFolder, "The disk of \(root.path) cannot be asked: \(systemReason()).") }
+        let free = Int64(status.f_bavail) * Int64(status.f_frsize)
+        return (free, status.f_blocks == 0 ? 0 : 100 * Double(status.f_bavail) / Double(status.f_blocks))
+    }
+
+    // MARK: Starting
+
+    /// Removes what was being received or made when the node stopped: none of it was acknowledged. Returns how many.
+    func removeHalfFiles() throws -> Int {
+        let manager = FileManager.default
+        let half = try manager.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil)
+            + manager.contentsOfDirectory(at: results, includingPropertiesForKeys: nil).filter { $0.pathExtension == "part" }
+        for file in half { try manager.removeItem(at: file) }
+        return half.count
+    }
+
+    /// All instance files, relative to the root.
+    func instanceFiles() throws -> Set<String> {
+        var files: Set<String> = []
+        for series in try FileManager.default.contentsOfDirectory(atPath: instances.path) {
+            for name in try FileManager.default.contentsOfDirectory(atPath: instances.appending(path: series).path) {
+                files.insert("instances/\(series)/\(name)")
+            }
+        }
+        return files
+    }
+
+    /// Puts a file that no row names aside.
+    func setAside(_ path: String) throws {
+        let target = unrecorded.appending(path: path)
+        try FileManager.default.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+        guard rename(root.appending(path: path).path, target.path) == 0 else {
+            throw NodeError(.dataFolder, "\(path) cannot be put aside: \(systemReason()).")
+        }
+    }
+}
+
+/// Holds a data folder for one node; the system lets go of it when the process ends, however it ends.
+final class DataFolderLock: Sendable {
+    private let descriptor: Int32
+
+    /// Throws `locked` when another process holds it.
+    init(_ folder: DataFolder) throws {
+        let path = folder.root.appending(path: "lock").path
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw NodeError(.dataFolder, "\(path) cannot be opened: \(systemReason()).") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let reason = errno
+            close(descriptor)
+            throw reason == EWOULDBLOCK
+                ? NodeError(.locked, "Another node works on \(folder.root.path).")
+                : NodeError(.dataFolder, "\(path) cannot be locked: \(String(cString: strerror(reason))).")
+        }
+    }
+
+    deinit { close(descriptor) }
+}
+
+/// SHA-256 of the data set of a Part 10 file (PS3.10 7.1), in hexadecimal: all that follows the file meta information, which
+/// names the sender and so differs where the object does not.
+func dataSetDigest(ofFile path: String) throws -> String {
+    let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+    defer { try? file.close() }
+    // 128 bytes of preamble, "DICM", then (0002,0000) UL 4 with the length of what follows it.
+    let start = [UInt8](try file.read(upToCount: 144) ?? Data())
+    guard start.count == 144, start[132..<140].elementsEqual([2, 0, 0, 0, 0x55, 0x4C, 4, 0]) else {
+        throw NodeError(.unreadable, "The file has no file meta information.")
+    }
+    let length = start[140..<144].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    try file.seek(toOffset: 144 + length)
+    var hash = SHA256()
+    while let chunk = try file.read(upToCount: 1 << 20), !chunk.isEmpty { hash.update(data: chunk) }
+    return hexadecimal(hash.finalize())
+}
+
+/// Tells patients apart without keeping who they are: SHA-256 over identifier, name and birth date.
+func patientDigest(id: String, name: String, birthDate: String) -> String {
+    // Case and empty trailing components of a name mean nothing (PS3.5 6.2.1).
+    let name = name.uppercased().split(separator: "^", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
+        .joined(separator: "^").trimmingCharacters(in: CharacterSet(charactersIn: "^"))
+    return hexadecimal(SHA256.hash(data: Data([id, name, birthDate].joined(separator: "\0").utf8)))
+}
+
+func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { byte in String(byte >> 4, radix: 16) + String(byte & 15, radix: 16) }.joined()
+}
