@@ -1,7 +1,30 @@
 import ArgumentParser
-import Node
+import Foundation
 
+/// The command: every subcommand's failure becomes one line on standard error and one status of `ExitStatus`.
 @main
 struct MedLSAMNode: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "medlsam-node")
+    static let configuration = CommandConfiguration(
+        commandName: "medlsam-node",
+        abstract: "A DICOM node that contours CT series with MedLSAM.",
+        discussion: "Not a medical device: what it draws is automatic and unapproved, for research only.",
+        version: "0.1.0",
+        subcommands: [
+            JobsCommand.self, TemplateCommand.self,
+        ])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard let status = ExitStatus(of: error) else { exit(withError: error) }
+            Terminal.complain("medlsam-node: \(error)")
+            Foundation.exit(status.rawValue)
+        }
+    }
 }

@@ -1,0 +1,64 @@
+import Foundation
+import MedLSAM
+import NodeConfiguration
+import NodeStore
+
+/// What the command tells the shell: the names and numbers of BSD's sysexits.h, listed in docs/reference/errors.md.
+enum ExitStatus: Int32, CaseIterable {
+    case success = 0
+    /// `doctor` found something that keeps the node from its work.
+    case findings = 1
+    /// The command line is wrong (swift-argument-parser's own).
+    case usage = 64
+    /// The input is there and cannot be used: not a CT series, a broken file, a template set for other weights.
+    case unusableInput = 65
+    /// The input, job, model or template set is not there.
+    case noInput = 66
+    /// A peer did not answer or did not take what was sent; a model or its runtime is missing.
+    case unavailable = 69
+    case internalError = 70
+    /// A file or folder could not be written.
+    case cannotCreate = 73
+    /// The job's state does not allow it.
+    case notAllowed = 77
+    case configuration = 78
+}
+
+/// A failure that the command itself finds.
+struct CommandFailure: Error, CustomStringConvertible {
+    let status: ExitStatus
+    let description: String
+
+    init(_ status: ExitStatus, _ description: String) {
+        self.status = status
+        self.description = description
+    }
+}
+
+extension ExitStatus {
+    /// The status for an error of one of the rooms; nil for the argument parser's own.
+    init?(of error: any Error) {
+        switch error {
+        case let failure as CommandFailure: self = failure.status
+        case is ConfigurationErrors: self = .configuration
+        case let error as StoreError: self = Self(error.code)
+        case let error as MedLSAMError: self = Self(error.code)
+        default: return nil
+        }
+    }
+
+    private init(_ code: StoreError.Code) {
+        switch code {
+        case .notFound: self = .noInput
+        case .notAllowed: self = .notAllowed
+        case .notOpened, .notDurable: self = .cannotCreate
+        }
+    }
+
+    private init(_ code: MedLSAMError.Code) {
+        switch code {
+        case .templateSetUnreadable, .templateSetForOtherWeights, .casesUnusable, .volumeUnusable: self = .unusableInput
+        case .modelAnswerUnusable: self = .internalError
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import NodeStore
+
+struct JobsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "jobs", abstract: "What became of the series that arrived.",
+        subcommands: [List.self, Show.self, Retry.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List jobs, the newest first, with why any was not contoured.")
+        @OptionGroup var settings: SettingsOptions
+        @OptionGroup var form: FormOptions
+        @Option(name: .customLong("state"), help: "Only jobs in this state; may be repeated.")
+        var states: [JobState] = []
+        @Option(help: "How many at most.") var limit = 100
+
+        func run() throws {
+            let jobs = try settings.store().jobs(states: Set(states.isEmpty ? JobState.allCases : states), limit: limit)
+            if form.json { return try Terminal.print(json: jobs) }
+            Terminal.print(["JOB", "STATE", "TRY", "IMAGES", "SENT", "WAITING", "CREATED", "SERIES", "REASON"], jobs.map {
+                [String($0.id), $0.state.rawValue, "\($0.attempts)/\($0.maximumAttempts)", String($0.instances), String($0.sent),
+                 String($0.pending), $0.created.formatted(.iso8601), $0.seriesInstanceUID, $0.reason ?? ""]
+            })
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Show one job: its structures, objects and deliveries.")
+        @OptionGroup var settings: SettingsOptions
+        @OptionGroup var form: FormOptions
+        @Argument(help: "The job's number.") var job: Int64
+
+        func run() throws {
+            let detail = try settings.store().job(job)
+            if form.json { return try Terminal.print(json: detail) }
+            let summary = detail.summary
+            print("job \(summary.id)  \(summary.state.rawValue)  attempt \(summary.attempts) of \(summary.maximumAttempts)")
+            print("series \(summary.seriesInstanceUID), \(summary.instances) images")
+            if let reason = summary.reason { print("reason: \(reason)") }
+            for delivery in detail.deliveries {
+                let status = delivery.lastStatus.map { String(format: " status 0x%04X", $0) } ?? ""
+                print("\(delivery.kind.rawValue) to \(delivery.destination): \(delivery.state.rawValue)\(status) \(delivery.note ?? "")")
+            }
+        }
+    }
+
+    struct Retry: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Run an ended job again, or send again what a destination did not take.")
+        @OptionGroup var settings: SettingsOptions
+        @Argument(help: "The job's number.") var job: Int64
+
+        func run() throws {
+            try settings.store().retry(job: job, at: Date())
+            print("Job \(job) waits again.")
+        }
+    }
+}
+
+extension JobState: ExpressibleByArgument {}

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Foundation
+import MedLSAM
+import NodeConfiguration
+import NodeStore
+
+/// Where the node's settings are.
+struct SettingsOptions: ParsableArguments {
+    @Option(name: [.customShort("c"), .customLong("config")], help: "The node's settings.")
+    var path = "Config/node.yaml"
+
+    func configuration() throws -> Configuration { try Configuration.load(path) }
+
+    /// The database of the node with these settings, whether it runs or not.
+    func store() throws -> Store {
+        let folder = try configuration().dataDirectory
+        guard FileManager.default.fileExists(atPath: folder.appending(path: "node.sqlite").path) else {
+            throw CommandFailure(.noInput, "No node has run in \(folder.path) yet.")
+        }
+        return try Store(folder: folder)
+    }
+
+    /// The template sets of the settings' folder, by name.
+    func templateSets() throws -> [TemplateSet] {
+        let folder = try configuration().models.templates
+        let files = (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
+        return try files.filter { $0.pathExtension == "json" }.sorted { $0.path < $1.path }
+            .map { try TemplateSet(decoding: Data(contentsOf: $0)) }
+    }
+}
+
+/// How results are printed.
+struct FormOptions: ParsableArguments {
+    @Flag(help: "Print JSON for a script.") var json = false
+}
