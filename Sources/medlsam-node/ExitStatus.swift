@@ -1,5 +1,6 @@
 import Foundation
 import MedLSAM
+import ModelRuntime
 import NodeConfiguration
 import NodeStore
 
@@ -43,6 +44,7 @@ extension ExitStatus {
         case is ConfigurationErrors: self = .configuration
         case let error as StoreError: self = Self(error.code)
         case let error as MedLSAMError: self = Self(error.code)
+        case let error as ModelError: self = Self(error.code)
         default: return nil
         }
     }
@@ -59,6 +61,14 @@ extension ExitStatus {
         switch code {
         case .templateSetUnreadable, .templateSetForOtherWeights, .casesUnusable, .volumeUnusable: self = .unusableInput
         case .modelAnswerUnusable: self = .internalError
+        }
+    }
+
+    private init(_ code: ModelError.Code) {
+        switch code {
+        case .runtimeUnavailable, .modelUnavailable, .damaged: self = .unavailable
+        case .invalidCheckpoint, .invalidInput: self = .unusableInput
+        case .invalidManifest, .inferenceFailed: self = .internalError
         }
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import MedLSAM
+import ModelRuntime
 import NodeConfiguration
 import NodeStore
 
@@ -18,6 +19,11 @@ struct SettingsOptions: ParsableArguments {
             throw CommandFailure(.noInput, "No node has run in \(folder.path) yet.")
         }
         return try Store(folder: folder)
+    }
+
+    func models() throws -> ModelLibrary {
+        let folders = try configuration().models
+        return ModelLibrary(manifests: folders.manifests, installed: folders.installed, runtime: folders.runtime)
     }
 
     /// The template sets of the settings' folder, by name.
