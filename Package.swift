@@ -54,7 +54,7 @@ let package = Package(
         .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting", grdb]),
         .testTarget(name: "NodeConfigurationTests", dependencies: ["NodeConfiguration", "NodeTesting"]),
         .testTarget(name: "NodeTests", dependencies: ["Node", "NodeTesting"]),
-        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "NodeTesting"]),
+        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "DICOMCore", "NodeTesting"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -48,7 +48,7 @@ demo() {
 }
 
 test_judges() {
-    debian orthanc libgdcm-tools python3-venv
+    debian orthanc libgdcm-tools python3-venv curl
     local stamp=.local/venv/requirements.stamp
     cmp -s Tests/requirements.txt "$stamp" && return
     say "installing the judges of Tests/requirements.txt into .local/venv"

@@ -17,6 +17,9 @@ public enum Places {
     /// Python with the judges of Tests/requirements.txt.
     public static let python = local.appending(path: "venv/bin/python").path
 
+    /// The judge of IOD conformance.
+    public static let dciodvfy = local.appending(path: "venv/bin/dciodvfy").path
+
     /// Makes a fresh folder for one test.
     public static func temporaryFolder(_ name: String = "medlsam") throws -> URL {
         let folder = FileManager.default.temporaryDirectory.appending(path: "\(name)-\(UUID().uuidString)")

@@ -1,0 +1,84 @@
+import Foundation
+
+/// DCMTK's archive on a free port, for objects of any peer.
+public struct Dcmqrscp: Sendable {
+    public let port: Int
+    public let aeTitle = "DCMQRSCP"
+    /// Where it keeps what it was sent.
+    public let storage: URL
+    public let process: BackgroundProcess
+
+    public static func start(in folder: URL) async throws -> Dcmqrscp {
+        let storage = folder.appending(path: "dcmqrscp"), port = try freePort()
+        try FileManager.default.createDirectory(at: storage, withIntermediateDirectories: true)
+        let configuration = folder.appending(path: "dcmqrscp.cfg")
+        try """
+            NetworkTCPPort  = \(port)
+            MaxPDUSize      = 131072
+            MaxAssociations = 16
+            HostTable BEGIN
+            HostTable END
+            VendorTable BEGIN
+            VendorTable END
+            AETable BEGIN
+            DCMQRSCP  \(storage.path)  RW (200, 1024mb)  ANY
+            AETable END
+
+            """.write(to: configuration, atomically: true, encoding: .utf8)
+        let process = try BackgroundProcess("dcmqrscp", ["-c", configuration.path], log: folder.appending(path: "dcmqrscp.log"))
+        let archive = Dcmqrscp(port: port, storage: storage, process: process)
+        try await answersEcho(archive.aeTitle, port)
+        return archive
+    }
+
+    /// The files it holds.
+    public var files: [URL] {
+        let all = (try? FileManager.default.contentsOfDirectory(at: storage, includingPropertiesForKeys: nil)) ?? []
+        return all.filter { $0.lastPathComponent != "index.dat" }.sorted { $0.path < $1.path }
+    }
+}
+
+/// Orthanc on free ports, which keeps everything in the test's folder.
+public struct Orthanc: Sendable {
+    public let port: Int
+    public let aeTitle = "ORTHANC"
+    private let httpPort: Int
+    public let process: BackgroundProcess
+
+    public static func start(in folder: URL) async throws -> Orthanc {
+        let port = try freePort(), httpPort = try freePort()
+        let settings: [String: Any] = [
+            "Name": "journey", "StorageDirectory": folder.appending(path: "orthanc").path,
+            "IndexDirectory": folder.appending(path: "orthanc").path, "DicomAet": "ORTHANC", "DicomPort": port, "HttpPort": httpPort,
+            "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomCheckCalledAet": true, "Plugins": [String](),
+            "DicomAlwaysAllowStore": true, "DicomAlwaysAllowEcho": true,
+        ]
+        let configuration = folder.appending(path: "orthanc.json")
+        try JSONSerialization.data(withJSONObject: settings).write(to: configuration)
+        // Debian installs it where only root's PATH leads.
+        let program = ["/usr/sbin/Orthanc", "/usr/bin/Orthanc"].first(where: FileManager.default.isExecutableFile) ?? "Orthanc"
+        let process = try BackgroundProcess(program, [configuration.path], log: folder.appending(path: "orthanc.log"))
+        let archive = Orthanc(port: port, httpPort: httpPort, process: process)
+        try await answersEcho(archive.aeTitle, port)
+        return archive
+    }
+
+    /// Orthanc's identifiers of the instances of a modality.
+    public func instances(modality: String) throws -> [String] {
+        let query = #"{"Level": "Instance", "Query": {"Modality": "\#(modality)"}}"#
+        let answer = try runTool("curl", ["-s", "-d", query, "http://127.0.0.1:\(httpPort)/tools/find"])
+        return try JSONDecoder().decode([String].self, from: Data(answer.output.utf8))
+    }
+
+    /// Fetches an instance as the file it would give anybody.
+    public func fetch(_ instance: String, to file: URL) throws {
+        try runTool("curl", ["-s", "-o", file.path, "http://127.0.0.1:\(httpPort)/instances/\(instance)/file"])
+    }
+}
+
+/// Waits until a peer on this machine answers C-ECHO.
+public func answersEcho(_ aeTitle: String, _ port: Int) async throws {
+    _ = try await eventually("C-ECHO of \(aeTitle)") {
+        try runTool("echoscu", ["-to", "2", "-aec", aeTitle, "127.0.0.1", "\(port)"]).status == 0 ? true : nil
+    }
+}
