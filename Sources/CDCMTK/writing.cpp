@@ -1,10 +1,7 @@
-#include "face.hpp"
+#include "output.hpp"
 #include <charconv>
 #include <cstring>
-#include <dcmtk/dcmdata/dcostrmf.h>
 #include <cmath>
-#include <cstdio>
-#include <unistd.h>
 
 using face::fail;
 using face::guarded;
@@ -51,6 +48,19 @@ bool isUTF8(cdcmtk_file *file) {
     return charset == "ISO_IR 192";
 }
 
+/// What DCMTK's own check lets through or takes too strictly: the lengths of text that a character set may touch, and UIDs, where
+/// leading zeros in components must stay possible, since old devices send them and references repeat them.
+const char *objection(const DcmTag &tag, const OFString &text) {
+    const bool single = tag.getEVR() == EVR_ST || tag.getEVR() == EVR_LT || tag.getEVR() == EVR_UT;
+    size_t length = 0;
+    for (const char c : text) {
+        if (c == '\\' && !single) length = 0;
+        else if ((c & 0xC0) != 0x80 && ++length > tag.getVR().getMaxValueLength()) return "value is too long";
+        if (tag.getEVR() == EVR_UI && c != '\\' && c != '.' && !(c >= '0' && c <= '9')) return "no UID";
+    }
+    return nullptr;
+}
+
 /// Appends a DS value: the shortest digits that read back equal, fewer where those exceed 16 characters (PS3.5 6.2).
 void appendDecimal(std::string &text, double value) {
     char digits[40];
@@ -88,29 +98,26 @@ const DcmElement *firstTooLong(DcmItem *item) {
     return nullptr;
 }
 
-OFCondition prepareMeta(DcmFileFormat &format, E_TransferSyntax syntax, const char *implementation, const char *version) {
-    OFCondition result = format.validateMetaInfo(syntax, EWM_createNewMeta);
-    DcmMetaInfo *meta = format.getMetaInfo();
-    if (result.good()) result = meta->putAndInsertString(DCM_ImplementationClassUID, implementation);
-    if (result.good()) result = meta->putAndInsertString(DCM_ImplementationVersionName, version);
-    if (result.good()) result = meta->computeGroupLengthAndPadding(EGL_withGL, EPD_noChange, META_HEADER_DEFAULT_TRANSFERSYNTAX, EET_UndefinedLength);
-    return result;
-}
-
-/// Through a FILE of our own: DCMTK's own stream does not notice a disk that is full at the last flush.
-OFCondition writeFile(DcmFileFormat &format, const char *path, E_TransferSyntax syntax) {
-    FILE *output = fopen(path, "wbe");
-    if (output == nullptr) return makeOFCondition(OFM_dcmdata, 1, OF_error, strerror(errno));
-    DcmOutputFileStream stream(output);
+/// Writes the whole file; 0 or an errno in failure, for what the disk said.
+OFCondition writeFile(DcmFileFormat &format, const char *path, E_TransferSyntax syntax, int &failure) {
+    face::FileConsumer file(path, O_TRUNC);
+    face::FileOutput output(file);
     format.transferInit();
-    OFCondition result = format.write(stream, syntax, EET_ExplicitLength, nullptr, EGL_withoutGL, EPD_noChange, 0, 0, 0, EWM_dontUpdateMeta);
+    const OFCondition result = format.write(output, syntax, EET_ExplicitLength, nullptr, EGL_withoutGL, EPD_noChange, 0, 0, 0, EWM_dontUpdateMeta);
     format.transferEnd();
-    if (result.good() && fflush(output) != 0) result = makeOFCondition(OFM_dcmdata, 1, OF_error, strerror(errno));
-    if (result.bad()) unlink(path);
+    if (result.good()) failure = file.finish(false);
     return result;
 }
 
 } // namespace
+
+OFCondition face::identify(DcmMetaInfo &meta, const char *implementation_class, const char *implementation_version) {
+    OFCondition result = meta.putAndInsertString(DCM_ImplementationClassUID, implementation_class);
+    if (result.good()) result = meta.putAndInsertString(DCM_ImplementationVersionName, implementation_version);
+    if (result.good()) result = meta.putAndInsertUint32(DCM_FileMetaInformationGroupLength, 0);
+    if (result.good()) result = meta.computeGroupLengthAndPadding(EGL_withGL, EPD_noChange, META_HEADER_DEFAULT_TRANSFERSYNTAX, EET_UndefinedLength);
+    return result;
+}
 
 int cdcmtk_file_save(cdcmtk_file *file, const char *path, const char *transfer_syntax, const char *implementation_class,
                      const char *implementation_version, cdcmtk_error *error) {
@@ -129,8 +136,11 @@ int cdcmtk_file_save(cdcmtk_file *file, const char *path, const char *transfer_s
         // Values may still lie in the very file that is about to be overwritten.
         OFCondition result = dataset->loadAllDataIntoMemory();
         if (result.good()) result = dataset->chooseRepresentation(syntax.getXfer(), nullptr);
-        if (result.good()) result = prepareMeta(file->format, syntax.getXfer(), implementation_class, implementation_version);
-        if (result.good()) result = writeFile(file->format, path, syntax.getXfer());
+        if (result.good()) result = file->format.validateMetaInfo(syntax.getXfer(), EWM_createNewMeta);
+        if (result.good()) result = face::identify(*file->format.getMetaInfo(), implementation_class, implementation_version);
+        int failure = 0;
+        if (result.good()) result = writeFile(file->format, path, syntax.getXfer(), failure);
+        if (failure != 0) return fail(error, CDCMTK_CANNOT_WRITE, "%s", strerror(failure)), 0;
         if (result.bad()) return fail(error, CDCMTK_CANNOT_WRITE, "%s", result.text()), 0;
         return 1;
     });
@@ -152,8 +162,8 @@ int cdcmtk_item_set_text(cdcmtk_file *file, cdcmtk_item *item, uint16_t group, u
         }
         if (!ascii && !(tag.getVR().isAffectedBySpecificCharacterSet() && isUTF8(file)))
             return refuse(tag, "text is not ASCII and the data set's SpecificCharacterSet is not ISO_IR 192", error);
+        if (const char *reason = objection(tag, value)) return refuse(tag, reason, error);
         if (made->putOFStringArray(value).bad()) return refuse(tag, "takes no such text", error);
-        // DCMTK's check of UI refuses leading zeros in components, which real devices send and references must repeat.
         if (ascii && tag.getEVR() != EVR_UI) {
             const OFCondition result = made->checkValue();
             if (result.bad()) return refuse(tag, result.text(), error);

@@ -10,7 +10,6 @@ enum {
     CDCMTK_CANNOT_WRITE = 2, // disk, permissions, or a data set that the encoding cannot hold
     CDCMTK_INVALID = 3,      // a value, tag or VR that PS3.5 does not allow
     CDCMTK_INTERNAL = 4,     // out of memory, or an exception of the toolkit
-    CDCMTK_NETWORK = 5,      // see CDCMTKNetwork.h for the finer kind
 };
 
 /// Why a call failed. The message holds no value of any element.

@@ -1,0 +1,27 @@
+// An association as both sides of the face keep it.
+#pragma once
+#include "face.hpp"
+#include <dcmtk/dcmnet/assoc.h>
+#include <dcmtk/dcmnet/dimse.h>
+#include <map>
+
+struct cdcmtk_association {
+    T_ASC_Network *network = nullptr;
+    T_ASC_Association *association = nullptr;
+    int timeout = 0; // seconds to wait for a message
+    std::string implementationClass, implementationVersion;
+    // As acceptor: the transfer syntax of each accepted context, also where DCMTK does not know it.
+    std::map<T_ASC_PresentationContextID, std::string> transferSyntaxes;
+    // The request in hand and its context.
+    T_DIMSE_Message message;
+    T_ASC_PresentationContextID context = 0;
+
+    ~cdcmtk_association();
+};
+
+namespace face {
+/// Fills the error from a condition of the network layers.
+void failNetwork(cdcmtk_error *error, const OFCondition &condition);
+/// Writes our implementation UID and version into the parameters of an association.
+void introduce(T_ASC_Parameters *params, const cdcmtk_identity *identity);
+} // namespace face

@@ -1,0 +1,94 @@
+#pragma once
+#include "CDCMTKDataSet.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// What cdcmtk_error.code says of an association.
+enum {
+    CDCMTK_UNREACHABLE = 16, // no such host, connection refused
+    CDCMTK_TIMEOUT = 17,     // nothing came in time
+    CDCMTK_REJECTED = 18,    // by the peer; see cdcmtk_rejection
+    CDCMTK_ABORTED = 19,     // the peer aborted, or the connection broke
+    CDCMTK_PROTOCOL = 20,    // the peer broke the protocol
+    CDCMTK_NO_CONTEXT = 21,  // no accepted presentation context fits the file
+};
+
+/// A-ASSOCIATE-RJ (PS3.8 9.3.4).
+typedef struct cdcmtk_rejection {
+    uint8_t result, source, reason;
+} cdcmtk_rejection;
+
+/// Who this application is on the network.
+typedef struct cdcmtk_identity {
+    const char *implementation_class, *implementation_version;
+    uint32_t max_pdu; // largest PDU to receive, 4,096 to 131,072
+} cdcmtk_identity;
+
+/// Settings of the whole process: Nagle off, no name look-ups of peers, SIGPIPE ignored. Call before any other of these.
+void cdcmtk_network_start(void);
+
+/// accept4: the next connection of a listening socket, close-on-exec, Nagle off, with the peer's numerical address;
+/// -1 with an errno when there is none.
+int cdcmtk_socket_accept(int listener, char *address, size_t size);
+
+/// An association, either side; one thread at a time.
+typedef struct cdcmtk_association cdcmtk_association;
+
+void cdcmtk_association_free(cdcmtk_association *association);
+void cdcmtk_association_abort(cdcmtk_association *association);
+
+// MARK: acceptor
+
+/// Takes over a connected socket, in whose buffer a whole A-ASSOCIATE-RQ lies already, and reads that. The socket belongs
+/// to the association from here on, and is closed when this fails. A protocol version or application context that is none
+/// of DICOM's is rejected here.
+cdcmtk_association *cdcmtk_association_receive(int socket, const cdcmtk_identity *identity, int timeout_seconds, cdcmtk_error *error);
+void cdcmtk_association_titles(cdcmtk_association *association, char calling[17], char called[17]);
+int cdcmtk_association_reject(cdcmtk_association *association, cdcmtk_rejection rejection, cdcmtk_error *error);
+/// Accepts Verification and whatever may be a storage SOP class, each in the transfer syntax proposed first.
+int cdcmtk_association_accept(cdcmtk_association *association, cdcmtk_error *error);
+
+enum { CDCMTK_ECHO_REQUEST = 1, CDCMTK_STORE_REQUEST = 2, CDCMTK_OTHER_REQUEST = 3, CDCMTK_RELEASE_REQUEST = 4 };
+
+/// A request as it came: the UIDs are not validated.
+typedef struct cdcmtk_request {
+    char sop_class[65], sop_instance[65], transfer_syntax[65];
+} cdcmtk_request;
+
+/// Waits for the next request; returns its kind, 0 with an error when the association is over.
+int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *request, cdcmtk_error *error);
+/// Reads the data set of the store request into a new Part 10 file, as it comes, and brings it to stable storage. Without a
+/// path, or when the file cannot be written, the data set is read off all the same and no file stays behind.
+/// Returns 1 when the file is complete, 2 with an error when only the file failed, 0 when the association is over.
+int cdcmtk_association_receive_file(cdcmtk_association *association, const char *path, cdcmtk_error *error);
+/// Answers the echo or store request with a status.
+int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status, cdcmtk_error *error);
+/// Confirms the peer's release and waits a while for it to close the connection.
+void cdcmtk_association_confirm_release(cdcmtk_association *association);
+
+// MARK: requestor
+
+typedef struct cdcmtk_peer {
+    const char *host, *calling, *called;
+    uint16_t port;
+    int connect_timeout, association_timeout, message_timeout; // seconds
+} cdcmtk_peer;
+
+typedef struct cdcmtk_proposal {
+    const char *abstract_syntax;
+    const char *transfer_syntaxes[2]; // the second may be NULL
+} cdcmtk_proposal;
+
+/// Opens an association proposing up to 128 presentation contexts.
+cdcmtk_association *cdcmtk_association_request(const cdcmtk_peer *peer, const cdcmtk_identity *identity, const cdcmtk_proposal *proposals,
+                                               size_t count, cdcmtk_rejection *rejection, cdcmtk_error *error);
+int cdcmtk_association_echo(cdcmtk_association *association, uint16_t *status, cdcmtk_error *error);
+/// Sends a file by C-STORE in its own transfer syntax, or, when that is not compressed, in another uncompressed one.
+int cdcmtk_association_store(cdcmtk_association *association, const char *path, const char *sop_class, const char *sop_instance,
+                             const char *transfer_syntax, uint16_t *status, cdcmtk_error *error);
+int cdcmtk_association_release(cdcmtk_association *association, cdcmtk_error *error);
+
+#ifdef __cplusplus
+}
+#endif

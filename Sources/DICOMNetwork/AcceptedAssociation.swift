@@ -1,0 +1,116 @@
+import CDCMTK
+import DICOMCore
+import Logging
+
+/// An association that a peer asked for, served on one thread from its request to its end.
+final class AcceptedAssociation {
+    private let handle: OpaquePointer
+    private let id: UInt64
+    private let address: String
+    private let handler: any StorageHandler
+    private var logger: Logger
+
+    init(handle: OpaquePointer, id: UInt64, address: String, handler: any StorageHandler, logger: Logger) {
+        (self.handle, self.id, self.address, self.handler, self.logger) = (handle, id, address, handler, logger)
+    }
+
+    deinit { cdcmtk_association_free(handle) }
+
+    /// Negotiates, then answers requests until the peer releases or something breaks.
+    func serve() {
+        guard let info = negotiate() else { return }
+        var error = cdcmtk_error(), request = cdcmtk_request()
+        var isOpen = true
+        while isOpen {
+            switch Int(cdcmtk_association_next(handle, &request, &error)) {
+            case CDCMTK_ECHO_REQUEST: isOpen = respond(.success)
+            case CDCMTK_STORE_REQUEST: isOpen = store(request, on: info)
+            case CDCMTK_RELEASE_REQUEST:
+                // Before the peer hears of it: what it does next may rest on the handler having known.
+                handler.ended(info, released: true)
+                cdcmtk_association_confirm_release(handle)
+                logger.debug("Association released")
+                return
+            case CDCMTK_OTHER_REQUEST:
+                logger.notice("Association aborted: the peer asked for a service that was not offered")
+                isOpen = false
+            default:
+                logger.notice("Association over: \(NetworkError(error, on: address))")
+                isOpen = false
+            }
+        }
+        cdcmtk_association_abort(handle)
+        handler.ended(info, released: false)
+    }
+
+    private func negotiate() -> AssociationInfo? {
+        var error = cdcmtk_error()
+        var calling = [CChar](repeating: 0, count: 17), called = calling
+        cdcmtk_association_titles(handle, &calling, &called)
+        guard let callingTitle = title(calling) else { return reject(.callingAETitleNotRecognized) }
+        guard let calledTitle = title(called) else { return reject(.calledAETitleNotRecognized) }
+        logger[metadataKey: "calling"] = "\(callingTitle)"
+        let info = AssociationInfo(id: id, callingAETitle: callingTitle, calledAETitle: calledTitle, peerAddress: address)
+        if let rejection = handler.accepts(info) { return reject(rejection) }
+        guard cdcmtk_association_accept(handle, &error) != 0 else {
+            logger.notice("Association not established: \(NetworkError(error, on: address))")
+            return nil
+        }
+        return info
+    }
+
+    private func title(_ characters: [CChar]) -> AETitle? {
+        AETitle(String(decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
+    }
+
+    private func reject(_ rejection: AssociationRejection) -> AssociationInfo? {
+        logger.notice("Association rejected: \(rejection)")
+        _ = cdcmtk_association_reject(handle, rejection.raw, nil)
+        return nil
+    }
+
+    /// Whether the answer went out.
+    private func respond(_ status: DIMSEStatus) -> Bool {
+        var error = cdcmtk_error()
+        guard cdcmtk_association_respond(handle, status.rawValue, &error) != 0 else {
+            logger.notice("Association over: \(NetworkError(error, on: address))")
+            return false
+        }
+        return true
+    }
+
+    /// Takes one instance; false when the association is over.
+    private func store(_ raw: cdcmtk_request, on info: AssociationInfo) -> Bool {
+        guard let sopClass = UID(text(raw.sop_class)) else { return refuse(.sopClassNotSupported) }
+        guard let instance = UID(text(raw.sop_instance)) else { return refuse(.invalidSOPInstance) }
+        guard let syntax = UID(text(raw.transfer_syntax)) else { return refuse(.cannotUnderstand) }
+        let request = StoreRequest(sopClassUID: sopClass, sopInstanceUID: instance, transferSyntaxUID: syntax)
+        switch handler.destination(of: request, on: info) {
+        case .refuse(let status): return refuse(status)
+        case .file(let path):
+            var error = cdcmtk_error()
+            switch cdcmtk_association_receive_file(handle, path, &error) {
+            case 1: return respond(handler.stored(request, at: path, on: info))
+            case 2:
+                logger.error("Instance \(instance) not stored: \(text(error.message))", metadata: ["path": "\(path)"])
+                handler.discarded(request, at: path, on: info)
+                return respond(.outOfResources)
+            default:
+                logger.notice("Instance \(instance) did not arrive: \(NetworkError(error, on: address))")
+                handler.discarded(request, at: path, on: info)
+                return false
+            }
+        }
+    }
+
+    /// Reads the data set off and answers with a status that is no success.
+    private func refuse(_ status: DIMSEStatus) -> Bool {
+        var error = cdcmtk_error()
+        logger.warning("Instance refused with \(status)")
+        guard cdcmtk_association_receive_file(handle, nil, &error) != 0 else {
+            logger.notice("Association over: \(NetworkError(error, on: address))")
+            return false
+        }
+        return respond(status)
+    }
+}

@@ -1,0 +1,72 @@
+import DICOMCore
+
+/// Who is at the other end of an association.
+public struct AssociationInfo: Sendable {
+    /// Counts the associations of this process from 1.
+    public let id: UInt64
+    public let callingAETitle, calledAETitle: AETitle
+    /// The peer's numerical address, without the port.
+    public let peerAddress: String
+}
+
+/// What a C-STORE request announces (PS3.7 9.1.1).
+///
+/// The UIDs are those of the command; whether the data set holds the same is for the handler to check once it is there.
+public struct StoreRequest: Sendable {
+    public let sopClassUID, sopInstanceUID: UID
+    /// How the data set is encoded, and stored.
+    public let transferSyntaxUID: UID
+}
+
+/// Where an announced instance goes.
+public enum StoreDestination: Sendable {
+    /// A file to make: none must be there yet.
+    case file(String)
+    /// Nowhere: the data set is read off and the status answered.
+    case refuse(DIMSEStatus)
+}
+
+/// What a storage SCP asks of its owner. Every call comes on the association's own thread and may block it.
+public protocol StorageHandler: Sendable {
+    /// Whether an association is welcome; nil accepts.
+    func accepts(_ association: AssociationInfo) -> AssociationRejection?
+    /// Where to write the instance that is about to come.
+    func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination
+    /// The instance is complete, as a Part 10 file on stable storage (the entry in its folder is not: sync that as well).
+    /// The status returned goes out to the peer; the file is the handler's from here on.
+    func stored(_ request: StoreRequest, at path: String, on association: AssociationInfo) -> DIMSEStatus
+    /// The instance did not come to its end, or could not be written; its half file is gone.
+    func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo)
+    /// The association is over: released by the peer, or aborted or broken.
+    func ended(_ association: AssociationInfo, released: Bool)
+}
+
+/// How a storage SCP listens.
+public struct StorageSCPConfiguration: Sendable {
+    /// The numerical address to listen on; nil is every address, IPv6 and IPv4.
+    public var address: String?
+    /// The port; 0 lets the system choose.
+    public var port: Int
+    /// Associations at one time; more are rejected with "local limit exceeded", transient.
+    public var maximumAssociations: Int
+    /// Seconds for an association request to come in whole after the connection (ARTIM, PS3.8 9.1.5).
+    public var associationTimeout: Int
+    /// Seconds without a message, or within one, after which an association is aborted.
+    public var messageTimeout: Int
+    /// Seconds that `stop` gives running associations to come to their end.
+    public var stopTimeout: Int
+    /// Bytes of a PDU to receive, 4,096 to 131,072.
+    public var maximumPDU: Int
+
+    /// A configuration; every default is what a node in a hospital network can live with.
+    public init(address: String? = nil, port: Int, maximumAssociations: Int = 64, associationTimeout: Int = 30, messageTimeout: Int = 120,
+                stopTimeout: Int = 10, maximumPDU: Int = 131_072) {
+        self.address = address
+        self.port = port
+        self.maximumAssociations = maximumAssociations
+        self.associationTimeout = associationTimeout
+        self.messageTimeout = messageTimeout
+        self.stopTimeout = stopTimeout
+        self.maximumPDU = maximumPDU
+    }
+}
