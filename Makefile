@@ -29,9 +29,11 @@ test: setup-test ## run every test
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --disable-xctest
 
-bench: setup-test ## measure receipt against storescp, and a head from last slice to archive
+bench: setup-test setup-demo ## measure receipt against storescp, and a head from last slice to archive
 	$(RELEASE) --product medlsam-node
-	@Benchmarks/run.sh
+	$(RELEASE) --product convert-invesalius
+	@Scripts/import-models.sh
+	@.local/venv/bin/python Benchmarks/bench.py
 
 clean: ## forget what was built; what set-up brought stays
 	$(SWIFT) package clean

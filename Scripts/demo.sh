@@ -77,8 +77,7 @@ destinations:
 YAML
 
 say "importing the networks' weights"
-$node model import --config $run/node.yaml --if-needed lite-medsam .local/weights/lite_medsam.pth
-$node model import --config $run/node.yaml --if-needed medlam-hn
+Scripts/import-models.sh $node
 
 say "starting an archive (dcmqrscp, port $archive_port) and the node (port $node_port)"
 dcmqrscp -c $run/dcmqrscp.cfg >$run/archive.log 2>&1 &
