@@ -1,3 +1,5 @@
+import DICOMCore
+import DICOMNetwork
 import Foundation
 import MedLSAM
 import ModelRuntime
@@ -45,6 +47,8 @@ extension ExitStatus {
         case let error as StoreError: self = Self(error.code)
         case let error as MedLSAMError: self = Self(error.code)
         case let error as ModelError: self = Self(error.code)
+        case let error as NetworkError: self = Self(error.code)
+        case is DICOMError: self = .unusableInput
         default: return nil
         }
     }
@@ -69,6 +73,13 @@ extension ExitStatus {
         case .runtimeUnavailable, .modelUnavailable, .damaged: self = .unavailable
         case .invalidCheckpoint, .invalidInput: self = .unusableInput
         case .invalidManifest, .inferenceFailed: self = .internalError
+        }
+    }
+
+    private init(_ code: NetworkError.Code) {
+        switch code {
+        case .cannotRead: self = .unusableInput
+        case .unreachable, .timeout, .rejected, .aborted, .protocolViolation, .notAccepted, .cannotListen: self = .unavailable
         }
     }
 }

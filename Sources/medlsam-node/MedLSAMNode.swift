@@ -10,7 +10,7 @@ struct MedLSAMNode: AsyncParsableCommand {
         discussion: "Not a medical device: what it draws is automatic and unapproved, for research only.",
         version: "0.1.0",
         subcommands: [
-            JobsCommand.self, ModelCommand.self, TemplateCommand.self,
+            JobsCommand.self, ModelCommand.self, TemplateCommand.self, EchoCommand.self, SendCommand.self,
         ])
 
     static func main() async {

@@ -1,0 +1,66 @@
+import ArgumentParser
+import DICOMCore
+import DICOMNetwork
+import Foundation
+
+/// A peer, with the options named as DCMTK names them.
+struct PeerOptions: ParsableArguments {
+    @Argument(help: "Host name or address.") var host: String
+    @Argument(help: "Port.") var port: Int
+    @Option(name: [.customLong("aetitle"), .customLong("aet", withSingleDash: true)], help: "Title to call with.")
+    var callingAETitle = "MEDLSAM"
+    @Option(name: [.customLong("call"), .customLong("aec", withSingleDash: true)], help: "Title to call.")
+    var calledAETitle = "ANY-SCP"
+
+    func peer() throws -> Peer {
+        guard let called = AETitle(calledAETitle), let calling = AETitle(callingAETitle) else {
+            throw ValidationError("An AE title has 1 to 16 characters, no backslash and no control character.")
+        }
+        return Peer(host: host, port: port, calledAETitle: called, callingAETitle: calling)
+    }
+}
+
+struct EchoCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "echo", abstract: "Ask a peer whether it is there (C-ECHO).")
+    @OptionGroup var options: PeerOptions
+
+    func run() throws {
+        try ServiceClass.echo(try options.peer())
+        print("\(options.calledAETitle) at \(options.host):\(options.port) answers.")
+    }
+}
+
+struct SendCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "send", abstract: "Send DICOM files, or folders of them, to a peer (C-STORE), each in its own transfer syntax.")
+    @OptionGroup var options: PeerOptions
+    @Argument(help: "Files and folders.") var paths: [String]
+
+    func run() throws {
+        let files = try paths.flatMap(regularFiles)
+        var sent = 0
+        try ServiceClass.store(files, to: options.peer()) { outcome in
+            switch outcome.result {
+            case .success(.success): sent += 1
+            case .success(let status): Terminal.complain("\(outcome.path): the peer answered \(status)")
+            case .failure(let error): Terminal.complain("\(error)")
+            }
+            Terminal.progress("\(sent) of \(files.count) sent")
+        }
+        Terminal.progress("")
+        print("\(sent) of \(files.count) stored by \(options.calledAETitle)")
+        guard sent == files.count else { throw CommandFailure(.unavailable, "\(files.count - sent) were not stored.") }
+    }
+}
+
+/// The regular files of a folder and those below it, by name; a file is itself.
+func regularFiles(in path: String) throws -> [String] {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+        throw CommandFailure(.noInput, "\(path) is not there.")
+    }
+    guard isFolder.boolValue else { return [path] }
+    return try FileManager.default.subpathsOfDirectory(atPath: path).sorted().map { path + "/" + $0 }.filter {
+        try URL(fileURLWithPath: $0).resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true
+    }
+}
