@@ -60,8 +60,8 @@ struct PickleReader {
         case .tuple: try pushTuple(try popToMark())
         case .tuple1, .tuple2, .tuple3: try pushTuple(try pop(Int(opcode.rawValue) - 0x84))
         case .emptyList: stack.append(.container(PickleContainer(.list)))
-        case .append: try extend(try pop(1)[...])
-        case .appends: try extend(try popToMark()[...])
+        case .append: try extend(with: try pop(1))
+        case .appends: try extend(with: try popToMark())
         case .emptyDictionary: stack.append(.container(PickleContainer(.dictionary)))
         case .setItem: try setItems(try pop(2))
         case .setItems: try setItems(try popToMark())
@@ -155,12 +155,13 @@ extension PickleReader {
         stack.append(.container(try PickleContainer(tuple: values)))
     }
 
-    private func extend(_ values: ArraySlice<PickleValue>) throws(CheckpointFault) {
+    // Mutating, so that `self` is read after the arguments have been taken off its stack.
+    private mutating func extend(with values: [PickleValue]) throws(CheckpointFault) {
         let list = try container(.list)
         for value in values { try list.append(value) }
     }
 
-    private func setItems(_ values: [PickleValue]) throws(CheckpointFault) {
+    private mutating func setItems(_ values: [PickleValue]) throws(CheckpointFault) {
         let dictionary = try container(.dictionary)
         guard values.count.isMultiple(of: 2) else { throw Self.disorder }
         for index in stride(from: 0, to: values.count, by: 2) { try dictionary.set(values[index], values[index + 1]) }
