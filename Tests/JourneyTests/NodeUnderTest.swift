@@ -18,7 +18,7 @@ struct NodeUnderTest: Sendable {
     var settings: String { folder.appending(path: "node.yaml").path }
 
     /// Writes the settings; with `models` false, they name folders that hold no weights.
-    init(in folder: URL, destinations: [Destination] = [], models: Bool = true, idleSeconds: Double = 1, gapSeconds: Double = 3) throws {
+    init(in folder: URL, destinations: [Destination] = [], models: Bool = true, minimumFreeMegabytes: Int = 100) throws {
         self.folder = folder
         port = try freePort()
         let installed = models ? Places.local.appending(path: "models") : folder.appending(path: "no-models")
@@ -33,8 +33,8 @@ struct NodeUnderTest: Sendable {
               installed: \(installed.path)
               runtime: \(Places.local.appending(path: "openvino").path)
               templates: \(Places.repository.appending(path: "Models/templates").path)
-            receiving: {minimumFreeMegabytes: 100, minimumFreePercent: 0}
-            completion: {idleSeconds: \(idleSeconds), gapSeconds: \(gapSeconds)}
+            receiving: {minimumFreeMegabytes: \(minimumFreeMegabytes), minimumFreePercent: 0}
+            completion: {idleSeconds: 1, gapSeconds: 3}
             delivery: {firstRetrySeconds: 1, longestRetrySeconds: 2}
             destinations: \(list.isEmpty ? "[]" : list.joined())
 
