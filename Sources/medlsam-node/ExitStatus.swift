@@ -1,8 +1,10 @@
 import DICOMCore
+import DICOMImaging
 import DICOMNetwork
 import Foundation
 import MedLSAM
 import ModelRuntime
+import Node
 import NodeConfiguration
 import NodeStore
 
@@ -48,6 +50,7 @@ extension ExitStatus {
         case let error as MedLSAMError: self = Self(error.code)
         case let error as ModelError: self = Self(error.code)
         case let error as NetworkError: self = Self(error.code)
+        case let error as NodeError: self = Self(error.code)
         case is DICOMError: self = .unusableInput
         default: return nil
         }
@@ -80,6 +83,16 @@ extension ExitStatus {
         switch code {
         case .cannotRead: self = .unusableInput
         case .unreachable, .timeout, .rejected, .aborted, .protocolViolation, .notAccepted, .cannotListen: self = .unavailable
+        }
+    }
+
+    private init(_ code: NodeError.Code) {
+        switch code {
+        case .notInstalled: self = .unavailable
+        case .dataFolder: self = .cannotCreate
+        case .locked: self = .notAllowed
+        case .unreadable, .mismatch, .refused: self = .unusableInput
+        case .worker: self = .internalError
         }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Node
 import NodeStore
 
 struct JobsCommand: ParsableCommand {
@@ -31,17 +32,29 @@ struct JobsCommand: ParsableCommand {
         @OptionGroup var form: FormOptions
         @Argument(help: "The job's number.") var job: Int64
 
+        /// A job as `--json` prints it: what the worker reported as JSON, not as a string of it.
+        private struct Shown: Encodable {
+            let summary: JobSummary
+            let report: JobReport?
+            let deliveries: [JobDetail.Delivery]
+            let results: [NewResult]
+        }
+
         func run() throws {
             let detail = try settings.store().job(job)
-            if form.json { return try Terminal.print(json: detail) }
+            let report = try detail.report.map { try JSONDecoder().decode(JobReport.self, from: Data($0.utf8)) }
+            if form.json {
+                return try Terminal.print(json: Shown(
+                    summary: detail.summary, report: report, deliveries: detail.deliveries, results: detail.results))
+            }
             let summary = detail.summary
-            print("job \(summary.id)  \(summary.state.rawValue)  attempt \(summary.attempts) of \(summary.maximumAttempts)")
+            print("job \(summary.id) \(summary.state.rawValue), attempt \(summary.attempts) of \(summary.maximumAttempts)")
             print("series \(summary.seriesInstanceUID), \(summary.instances) images")
             if let reason = summary.reason { print("reason: \(reason)") }
-            for delivery in detail.deliveries {
-                let status = delivery.lastStatus.map { String(format: " status 0x%04X", $0) } ?? ""
-                print("\(delivery.kind.rawValue) to \(delivery.destination): \(delivery.state.rawValue)\(status) \(delivery.note ?? "")")
-            }
+            if let report { Terminal.print(report) }
+            Terminal.print(["OBJECT", "DESTINATION", "STATE", "TRIES", "NOTE"], detail.deliveries.map {
+                [$0.kind.rawValue, $0.destination, $0.state.rawValue, String($0.attempts), $0.note ?? ""]
+            })
         }
     }
 

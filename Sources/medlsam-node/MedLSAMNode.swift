@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Node
 
 /// The command: every subcommand's failure becomes one line on standard error and one status of `ExitStatus`.
 @main
@@ -8,9 +9,10 @@ struct MedLSAMNode: AsyncParsableCommand {
         commandName: "medlsam-node",
         abstract: "A DICOM node that contours CT series with MedLSAM.",
         discussion: "Not a medical device: what it draws is automatic and unapproved, for research only.",
-        version: "0.1.0",
+        version: softwareVersion,
         subcommands: [
-            JobsCommand.self, ModelCommand.self, TemplateCommand.self, EchoCommand.self, SendCommand.self,
+            ServeCommand.self, SegmentCommand.self, JobsCommand.self, ModelCommand.self, TemplateCommand.self,
+            EchoCommand.self, SendCommand.self, DoctorCommand.self, WorkerCommand.self,
         ])
 
     static func main() async {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
-import MedLSAM
 import ModelRuntime
+import Node
 import NodeConfiguration
 import NodeStore
 
@@ -26,13 +26,7 @@ struct SettingsOptions: ParsableArguments {
         return ModelLibrary(manifests: folders.manifests, installed: folders.installed, runtime: folders.runtime)
     }
 
-    /// The template sets of the settings' folder, by name.
-    func templateSets() throws -> [TemplateSet] {
-        let folder = try configuration().models.templates
-        let files = (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
-        return try files.filter { $0.pathExtension == "json" }.sorted { $0.path < $1.path }
-            .map { try TemplateSet(decoding: Data(contentsOf: $0)) }
-    }
+    func templates() throws -> TemplateLibrary { TemplateLibrary(folder: try configuration().models.templates) }
 }
 
 /// How results are printed.

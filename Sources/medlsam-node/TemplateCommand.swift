@@ -28,7 +28,8 @@ struct TemplateCommand: ParsableCommand {
         @OptionGroup var form: FormOptions
 
         func run() throws {
-            let sets = try settings.templateSets()
+            let library = try settings.templates()
+            let sets = try library.names().map(library.load)
             if form.json { return try Terminal.print(json: sets.map(Line.init)) }
             Terminal.print(["TEMPLATE SET", "VERSION", "MEDLAM WEIGHTS", "STRUCTURES"], sets.map {
                 [$0.name, String($0.version), String($0.medlamDigest.prefix(12)), $0.structures.map(\.name).joined(separator: " ")]
@@ -43,9 +44,7 @@ struct TemplateCommand: ParsableCommand {
         @Argument(help: "The template set's name.") var name: String
 
         func run() throws {
-            guard let set = try settings.templateSets().first(where: { $0.name == name }) else {
-                throw CommandFailure(.noInput, "There is no template set \(name).")
-            }
+            let set = try settings.templates().load(name)
             if form.json { return try Terminal.print(json: Line(set)) }
             print("\(set.name) version \(set.version), made with MedLAM weights \(set.medlamDigest)")
             print(set.provenance)

@@ -1,0 +1,69 @@
+import ArgumentParser
+import DICOMCore
+import Foundation
+import Node
+
+struct SegmentCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "segment", abstract: "Contour the CT series of a folder, without a network.",
+        discussion: "Writes SEG.dcm, RTSTRUCT.dcm, overlay.png and report.json into the output folder.")
+    @OptionGroup var settings: SettingsOptions
+    @OptionGroup var form: FormOptions
+    @Argument(help: "A folder with one CT series; other files in it are left out.") var input: String
+    @Option(help: "What to look for.") var templateSet = "head-neck"
+    @Option(name: .shortAndLong, help: "The folder for the results; it is made.") var output: String
+    @Option(help: "Threads; 0 is one a processor core.") var threads = 0
+
+    func run() throws {
+        let configuration = try settings.configuration()
+        let slices = try ctImages()
+        let engine = try MedLSAMEngine(templateSet: templateSet, folders: ModelFolders(configuration.models), threads: threads)
+        let folder = URL(fileURLWithPath: output)
+        do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+            throw CommandFailure(.cannotCreate, "\(output) cannot be made: \(error.localizedDescription)")
+        }
+        let job = ContouringJob(engine: engine, deviceSerialNumber: configuration.aeTitle.string)
+        let report = try job.run(paths: slices, output: folder, overlay: true) { stage, fraction in
+            Terminal.progress("\(stage) \(Int(fraction * 100)) %")
+        }
+        Terminal.progress("")
+        if form.json { return try Terminal.print(json: report) }
+        Terminal.print(report)
+        print(report.objects.map { "\(output)/\($0.file)" }.joined(separator: "\n"))
+        print("\(output)/overlay.png")
+    }
+
+    /// The files of the input folder that are CT images by their SOP class.
+    private func ctImages() throws -> [String] {
+        let files = try regularFiles(in: input)
+        let images = files.filter {
+            (try? DataSet(contentsOf: $0, stoppingBefore: .studyDate))?.uid(.sopClassUID) == SOPClass.ctImageStorage
+        }
+        guard !images.isEmpty else { throw CommandFailure(.noInput, "\(input) holds no CT image.") }
+        if images.count < files.count { Terminal.complain("\(files.count - images.count) files that are not CT images are left out.") }
+        return images
+    }
+}
+
+extension Terminal {
+    /// Prints what contouring came to: the structures, and what each stage took.
+    static func print(_ report: JobReport) {
+        print(["STRUCTURE", "VOLUME/ML", "CONFIDENCE", "STATE"], report.structures.map { structure in
+            [structure.name, structure.volumeMillilitres.map { String(format: "%.1f", $0) } ?? "-",
+             structure.confidence.map { String(format: "%.2f", $0) } ?? "-",
+             structure.state.text + (structure.reason.map { ": \($0)" } ?? "")]
+        })
+        let stages = report.stages.map { "\($0.name) \(String(format: "%.1f", $0.seconds)) s" }.joined(separator: ", ")
+        Swift.print("\(stages); peak memory \(report.peakMemoryMegabytes) MB")
+    }
+}
+
+extension JobReport.Structure.State {
+    fileprivate var text: String {
+        switch self {
+        case .segmented: "segmented"
+        case .notInFieldOfView: "not in field of view"
+        case .withheld: "withheld"
+        }
+    }
+}
