@@ -82,7 +82,7 @@ import Testing
         for round in 0..<6 {
             let source = randomGeometry(&random, sizes: 12...24), volume = texture(source)
             // Never coarser than the source: odd rounds share its axes, even ones are oblique.
-            let spacing = source.spacingMM * .random(in: 0.5...0.99, using: &random)
+            let spacing = source.spacingMM * Double.random(in: 0.5...0.99, using: &random)
             let oblique = randomGeometry(&random, sizes: 20...20)
             let finest = SIMD3<Double>(repeating: source.spacingMM.min() * 0.7)
             let target = VolumeGeometry(size: [20, 19, 18], spacingMM: round % 2 == 0 ? finest : spacing,
