@@ -27,10 +27,10 @@ import Testing
                                      columnIndexDirection: columns, rowIndexDirection: rows)
         let axial = VolumeGeometry(size: [26, 26, 26], spacingMM: [3, 3, 3], originLPS: [-37.5, -37.5, -37.5])
         let found = phantom(centred).resampled(to: axial, outside: -1000), expected = phantom(axial)
-        // Two grids draw the block's faces up to half a voxel apart: away from the faces they must agree.
+        // Each resampling draws the block's faces a voxel or two wide: away from them all must agree.
         let differing = (0..<axial.count).filter { n in
             let p = axial.indexToPatient(SIMD3<Double>(axial.index(atOffset: n)))
-            return min(abs(p.x - 10), abs(p.y + 20), abs(p.z - 5)) > 3 && found.voxels[n] != expected.voxels[n]
+            return min(abs(p.x - 10), abs(p.y + 20), abs(p.z - 5)) > 5 && found.voxels[n] != expected.voxels[n]
         }
         #expect(differing.isEmpty, "\(name): \(differing.count) voxels")
         #expect(found.voxels.contains(1000))
@@ -66,12 +66,12 @@ import Testing
             let p = fine.indexToPatient(SIMD3<Double>(fine.index(atOffset: $0))) - [3, -5, 4]
             return (p * p).sum() < 400 ? 1 : 0
         })
-        for interpolation in [Mask.Interpolation.nearest, .linear] {
+        for (interpolation, shiftMM) in [(Mask.Interpolation.nearest, 1.0), (.linear, 0.3)] {
             let back = ball.resampled(to: fine.withSpacing([3, 3, 3]), interpolation).resampled(to: fine, interpolation)
             #expect(abs(back.volumeML / ball.volumeML - 1) < 0.05)
             #expect(try #require(back.dice(ball)) > 0.93)
             let apart = try #require(back.centroidLPS) - (try #require(ball.centroidLPS))
-            #expect(largest(apart) < 0.6)
+            #expect(largest(apart) < shiftMM, "\(interpolation)")
         }
     }
 

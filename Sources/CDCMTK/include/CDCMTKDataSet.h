@@ -54,6 +54,8 @@ int cdcmtk_item_numbers(cdcmtk_item *item, uint16_t group, uint16_t element, dou
 int cdcmtk_item_tags(cdcmtk_item *item, uint16_t group, uint16_t element, uint32_t **values, size_t *count);
 /// The value field of OB, OW, UN and the like in native byte order; owned by the element: copy at once.
 int cdcmtk_item_bytes(cdcmtk_item *item, uint16_t group, uint16_t element, const uint8_t **bytes, size_t *count);
+/// All fragments of encapsulated pixel data after the offset table, joined; 0 when there are none. Free with cdcmtk_free.
+int cdcmtk_item_codestream(cdcmtk_item *item, uint16_t group, uint16_t element, uint8_t **bytes, size_t *count);
 /// The items of a sequence. Free the array with cdcmtk_free.
 int cdcmtk_item_items(cdcmtk_item *item, uint16_t group, uint16_t element, cdcmtk_item ***items, size_t *count);
 
