@@ -21,6 +21,7 @@ extension Tag {
     public static let patientComments = Tag(0x0010, 0x4000)
     public static let patientIdentityRemoved = Tag(0x0012, 0x0062)
     public static let deidentificationMethod = Tag(0x0012, 0x0063)
+    public static let deidentificationMethodCodeSequence = Tag(0x0012, 0x0064)
     // Study
     public static let studyInstanceUID = Tag(0x0020, 0x000D)
     public static let studyDate = Tag(0x0008, 0x0020)
@@ -28,6 +29,7 @@ extension Tag {
     public static let studyID = Tag(0x0020, 0x0010)
     public static let studyDescription = Tag(0x0008, 0x1030)
     public static let accessionNumber = Tag(0x0008, 0x0050)
+    public static let issuerOfAccessionNumberSequence = Tag(0x0008, 0x0051)
     public static let referringPhysicianName = Tag(0x0008, 0x0090)
     public static let physiciansOfRecord = Tag(0x0008, 0x1048)
     public static let referencedStudySequence = Tag(0x0008, 0x1110)

@@ -63,7 +63,7 @@ public struct ResultContext: Sendable {
     public var templateSetVersion: String
     /// What tells this installation from others (Device Serial Number), such as its AE title.
     public var deviceSerialNumber: String
-    /// When the result was made: the content, series and structure set date and time. The objects' UIDs do not depend on it.
+    /// When the result was made: the content, series and structure set date and time. UIDs do not depend on it.
     public var contentDate: Date
     /// The zone of written times, unless the source states its own (Timezone Offset From UTC).
     public var timeZone: TimeZone

@@ -41,12 +41,16 @@ public enum Contours {
                 a = b
             }
         }
-        // Every flip mark turns all pixels from its column on.
-        for j in 0..<rows {
-            var inside: UInt8 = 0
-            for i in j * columns..<(j + 1) * columns {
-                inside ^= slice[i]
-                slice[i] = inside
+        // Every mark turns all pixels from its column on. Rows without a mark are the rule.
+        slice.withUnsafeMutableBufferPointer { slice in
+            for j in 0..<rows {
+                let row = UnsafeMutableBufferPointer(rebasing: slice[j * columns..<(j + 1) * columns])
+                guard row.reduce(0, |) != 0 else { continue }
+                var inside: UInt8 = 0
+                for i in row.indices {
+                    inside ^= row[i]
+                    row[i] = inside
+                }
             }
         }
         return slice

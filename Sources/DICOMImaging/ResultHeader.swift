@@ -1,0 +1,150 @@
+import DICOMCore
+import Foundation
+
+/// What SEG and RTSTRUCT have in common: identity, patient, study, series, equipment (PS3.3 C.7 and C.12).
+struct ResultHeader {
+    static let manufacturer = "medlsam-node project"
+    static let modelName = "medlsam-node"
+    static let algorithm = "MedLSAM"
+
+    enum Kind: String { case segmentation = "SEG", structureSet = "RTSTRUCT" }
+
+    let kind: Kind
+    let series: CTSeries
+    /// Headers of one source instance.
+    let source: DataSet
+    let context: ResultContext
+    /// What settings decide: which structures are drawn, how holes are written.
+    var variant: [String]
+
+    /// The UID of something that belongs to this result; the same input, settings, template set, models and software give the same.
+    func uid(_ role: String) -> UID {
+        .derived(from: [role, kind.rawValue, "\(variant.count)"] + variant + [series.seriesInstanceUID.string]
+            + series.instances.map(\.sopInstanceUID.string).sorted() + [context.templateSet, context.templateSetVersion, context.softwareVersion]
+            + context.models.flatMap { [$0.name, $0.version, $0.digest] })
+    }
+
+    /// Identifies a structure of the source series across results.
+    func trackingUID(_ name: String) -> UID { .derived(from: ["tracking", series.seriesInstanceUID.string, name]) }
+
+    /// The template set and models in words.
+    var provenance: String {
+        "Template set \(context.templateSet) version \(context.templateSetVersion); models "
+            + context.models.map { "\($0.name) \($0.version) (SHA-256 \($0.digest.prefix(12)))" }.joined(separator: ", ")
+            + "; medlsam-node \(context.softwareVersion)"
+    }
+
+    func object(_ dataSet: DataSet, _ transferSyntax: TransferSyntax) -> ResultObject {
+        ResultObject(dataSet: dataSet, transferSyntax: transferSyntax, sopClassUID: sopClassUID,
+                     sopInstanceUID: uid("instance"), seriesInstanceUID: uid("series"))
+    }
+
+    var sopClassUID: UID { kind == .segmentation ? SOPClass.segmentationStorage : SOPClass.rtStructureSetStorage }
+
+    func write(to d: DataSet) throws {
+        try copyPatientAndStudy(to: d)
+        try d.set(.sopClassUID, sopClassUID)
+        try d.set(.sopInstanceUID, uid("instance"))
+        try d.setDateTime(context.contentDate, in: timeZone, date: .instanceCreationDate, time: .instanceCreationTime)
+
+        try d.set(.modality, kind.rawValue)
+        try d.set(.seriesInstanceUID, uid("series"))
+        try d.set(.seriesNumber, seriesNumber)
+        try d.setDateTime(context.contentDate, in: timeZone, date: .seriesDate, time: .seriesTime)
+        try d.set(.seriesDescription, "AUTO UNAPPROVED \(Self.algorithm) \(kind.rawValue)")
+        try d.set(.instanceNumber, 1)
+        try d.set(.frameOfReferenceUID, series.frameOfReferenceUID)
+        try d.set(.positionReferenceIndicator, "")
+        try d.copy(.positionReferenceIndicator, from: source)
+
+        try d.set(.manufacturer, Self.manufacturer)
+        try d.set(.manufacturerModelName, Self.modelName)
+        try d.set(.deviceSerialNumber, plain(context.deviceSerialNumber, 64))
+        try d.set(.softwareVersions, [plain(context.softwareVersion, 64)]
+            + context.models.map { plain("\($0.name) \($0.version) \($0.digest.prefix(12))", 64) })
+        try addScanner(to: d)
+    }
+
+    /// Times go in the zone that the copied ones are in.
+    var timeZone: TimeZone {
+        guard let offset = source.string(.timezoneOffsetFromUTC), let number = Int(offset), offset.count == 5 else { return context.timeZone }
+        return TimeZone(secondsFromGMT: (number / 100 * 60 + number % 100) * 60) ?? context.timeZone
+    }
+
+    /// Beside the source's own number, which the archive's users know: 2 becomes 201 and 202.
+    private var seriesNumber: Int {
+        let number = source.integer(.seriesNumber).flatMap { (1...9999).contains($0) ? $0 : nil } ?? 90
+        return number * 100 + (kind == .segmentation ? 1 : 2)
+    }
+
+    private func copyPatientAndStudy(to d: DataSet) throws {
+        // Type 2: present even where the source has none.
+        for tag: Tag in [.patientName, .patientID, .patientBirthDate, .patientSex,
+                         .studyDate, .studyTime, .studyID, .accessionNumber, .referringPhysicianName] { try d.set(tag, "") }
+        // Before all text: it decides how the rest is encoded.
+        for tag: Tag in [.specificCharacterSet, .timezoneOffsetFromUTC,
+                         .patientName, .patientID, .issuerOfPatientID, .patientBirthDate, .patientSex, .otherPatientIDsSequence,
+                         .patientIdentityRemoved, .deidentificationMethod, .deidentificationMethodCodeSequence,
+                         .studyDate, .studyTime, .studyID, .accessionNumber, .issuerOfAccessionNumberSequence, .referringPhysicianName,
+                         .studyDescription, .procedureCodeSequence, .patientAge, .patientSize, .patientWeight] {
+            try d.copy(tag, from: source)
+        }
+        try d.set(.studyInstanceUID, series.studyInstanceUID)
+    }
+
+    /// The scanner, since General Equipment now names this software.
+    private func addScanner(to d: DataSet) throws {
+        guard source.string(.manufacturer) != nil else { return }
+        let scanner = try d.addItem(.contributingEquipmentSequence)
+        try scanner.set(.purposeOfReferenceCodeSequence, CodedConcept(value: "109101", scheme: "DCM", meaning: "Acquisition Equipment"))
+        for tag: Tag in [.manufacturer, .institutionName, .stationName, .manufacturerModelName, .deviceSerialNumber, .softwareVersions] {
+            try scanner.copy(tag, from: source)
+        }
+    }
+}
+
+extension DataSet {
+    func setDateTime(_ moment: Date, in zone: TimeZone, date: Tag, time: Tag) throws {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = zone
+        let c = calendar.dateComponents([.year, .month, .day, .hour, .minute, .second], from: moment)
+        let digits = { (number: Int?, width: Int) in String(String(10000 + number!).suffix(width)) }
+        try set(date, digits(c.year, 4) + digits(c.month, 2) + digits(c.day, 2))
+        try set(time, digits(c.hour, 2) + digits(c.minute, 2) + digits(c.second, 2))
+    }
+
+    func addReference(_ tag: Tag, to instance: SourceInstance) throws -> DataSet {
+        let item = try addItem(tag)
+        try item.set(.referencedSOPClassUID, instance.sopClassUID)
+        try item.set(.referencedSOPInstanceUID, instance.sopInstanceUID)
+        return item
+    }
+}
+
+extension ResultSegment {
+    /// Why nothing is drawn for this structure; nil where something is.
+    func absence(on series: CTSeries) throws -> String? {
+        switch state {
+        case .notInFieldOfView: return "not in the field of view"
+        case .withheld(let reason): return "withheld: \(reason)"
+        case .failed(let reason): return "failed: \(reason)"
+        case .segmented: break
+        }
+        guard let mask, mask.voxels.withUnsafeBufferPointer(holdsAny) else { return "segmented, but empty" }
+        guard mask.geometry == series.volume.geometry else {
+            throw ImagingError(.otherGrid, "Mask of \(name) is not on the grid of series \(series.seriesInstanceUID).")
+        }
+        return nil
+    }
+
+    /// What a reader of the object should know of it, in words.
+    var remark: String {
+        "Automatic, not reviewed" + (confidence.map { "; confidence \(($0 * 100).rounded() / 100)" } ?? "")
+    }
+}
+
+/// Text that any character set can hold: ASCII without backslash and control characters, cut to a VR's length.
+func plain(_ text: String, _ length: Int) -> String {
+    let folded = text.folding(options: .diacriticInsensitive, locale: nil)
+    return String(String.UnicodeScalarView(folded.unicodeScalars.map { (0x20...0x7E).contains($0.value) && $0 != "\\" ? $0 : "?" }).prefix(length))
+}

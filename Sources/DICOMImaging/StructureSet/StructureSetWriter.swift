@@ -1,0 +1,136 @@
+import DICOMCore
+import Foundation
+import ImagingGeometry
+
+/// Writes a result as an RT Structure Set (PS3.3 A.19): closed planar contours, each on the plane of the source image it names.
+///
+/// Contours run half way between the centres of inside and outside pixels, simplified only so far that the pixels whose centres lie
+/// inside stay the very same. A structure without a mask keeps its ROI and observation, which state the reason,
+/// but has no contours; the structure set's description names it too.
+public enum StructureSetWriter {
+    /// How holes are written.
+    public enum Holes: String, Sendable, CaseIterable {
+        /// Joined to the outer contour by a bridge of no width: nearly every reader understands it.
+        case keyhole
+        /// Contours of their own, to be taken out of the one around them (even-odd).
+        case separate
+    }
+
+    /// ContourData longer than this cannot be told in explicit VR (PS3.5 7.1.2): the object then goes out in Implicit VR Little Endian.
+    static let longestExplicitValue = 65_534
+
+    /// Makes the object.
+    ///
+    /// - Parameters:
+    ///   - segments: every structure asked for; ROIs are numbered 1... in this order.
+    ///   - source: the headers of one instance of the series.
+    /// - Throws: `nothingSegmented` when no structure has a mask; `otherGrid` when a mask is not on the series' grid.
+    public static func make(segments: [ResultSegment], series: CTSeries, source: DataSet, context: ResultContext,
+                            holes: Holes = .keyhole) throws -> ResultObject {
+        let absences = try segments.map { try $0.absence(on: series) }
+        guard absences.contains(nil) else {
+            throw ImagingError(.nothingSegmented, "Series \(series.seriesInstanceUID): no structure was segmented, so there are no contours to write.")
+        }
+        let header = ResultHeader(kind: .structureSet, series: series, source: source, context: context,
+                                  variant: [holes.rawValue] + zip(segments, absences).filter { $1 == nil }.map(\.0.name))
+        let d = DataSet()
+        try header.write(to: d)
+        try writeStructureSet(d, header, missing: zip(segments, absences).filter { $1 != nil }.map(\.0.name))
+        try writeReferences(d, series)
+        var longest = 0
+        for (index, (segment, absence)) in zip(segments, absences).enumerated() {
+            try writeROI(d, number: index + 1, segment, absence, header)
+            if absence == nil { longest = max(longest, try writeContours(d, number: index + 1, segment, series, holes)) }
+            try writeObservation(d, number: index + 1, segment, absence)
+        }
+        return header.object(d, longest > longestExplicitValue ? .implicitVRLittleEndian : .explicitVRLittleEndian)
+    }
+
+    private static func writeStructureSet(_ d: DataSet, _ header: ResultHeader, missing: [String]) throws {
+        try d.set(.structureSetLabel, "AUTO UNAPPROVED")
+        try d.set(.structureSetName, "Automatic contours, not reviewed")
+        try d.set(.structureSetDescription, plain("Automatic contours by \(ResultHeader.algorithm), not reviewed. \(header.provenance)."
+            + (missing.isEmpty ? "" : " Without contours: \(missing.joined(separator: ", "))."), 1024))
+        try d.setDateTime(header.context.contentDate, in: header.timeZone, date: .structureSetDate, time: .structureSetTime)
+        // No person made, or has seen, it.
+        try d.set(.operatorsName, "")
+        try d.set(.approvalStatus, "UNAPPROVED")
+    }
+
+    private static func writeReferences(_ d: DataSet, _ series: CTSeries) throws {
+        let frame = try d.addItem(.referencedFrameOfReferenceSequence)
+        try frame.set(.frameOfReferenceUID, series.frameOfReferenceUID)
+        let study = try frame.addItem(.rtReferencedStudySequence)
+        // The retired Detached Study Management class: PS3.3 still asks for a class here, and readers know this one.
+        try study.set(.referencedSOPClassUID, "1.2.840.10008.3.1.2.3.1")
+        try study.set(.referencedSOPInstanceUID, series.studyInstanceUID)
+        let images = try study.addItem(.rtReferencedSeriesSequence)
+        try images.set(.seriesInstanceUID, series.seriesInstanceUID)
+        for instance in series.instances { _ = try images.addReference(.contourImageSequence, to: instance) }
+    }
+
+    private static func writeROI(_ d: DataSet, number: Int, _ segment: ResultSegment, _ absence: String?, _ header: ResultHeader) throws {
+        let roi = try d.addItem(.structureSetROISequence)
+        try roi.set(.roiNumber, number)
+        try roi.set(.referencedFrameOfReferenceUID, header.series.frameOfReferenceUID)
+        try roi.set(.roiName, plain(segment.name, 64))
+        try roi.set(.roiDescription, plain(absence.map { "No contours: \($0)" } ?? segment.remark, 1024))
+        try roi.set(.roiGenerationAlgorithm, "AUTOMATIC")
+        try roi.set(.roiGenerationDescription, plain("\(ResultHeader.algorithm) \(header.context.softwareVersion), "
+            + "template set \(header.context.templateSet) \(header.context.templateSetVersion)", 64))
+    }
+
+    private static func writeObservation(_ d: DataSet, number: Int, _ segment: ResultSegment, _ absence: String?) throws {
+        let observation = try d.addItem(.rtROIObservationsSequence)
+        try observation.set(.observationNumber, number)
+        try observation.set(.referencedROINumber, number)
+        try observation.set(.roiObservationLabel, plain(segment.name, 16))
+        try observation.set(.roiObservationDescription, plain(absence.map { "No contours: \($0)" } ?? segment.remark, 1024))
+        try observation.set(.rtROIInterpretedType, "ORGAN")
+        try observation.set(.roiInterpreter, "")
+        try observation.set(.rtROIIdentificationCodeSequence, segment.type)
+        if let laterality = segment.laterality {
+            try observation.items(.rtROIIdentificationCodeSequence)[0].set(.segmentedPropertyTypeModifierCodeSequence, laterality)
+        }
+    }
+
+    /// Returns the length of the longest ContourData.
+    private static func writeContours(_ d: DataSet, number: Int, _ segment: ResultSegment, _ series: CTSeries, _ holes: Holes) throws -> Int {
+        let item = try d.addItem(.roiContourSequence)
+        try item.set(.referencedROINumber, number)
+        try item.set(.roiDisplayColor, [Int(segment.color.x), Int(segment.color.y), Int(segment.color.z)])
+        guard let mask = segment.mask else { return 0 }
+        let size = mask.geometry.size, area = size.x * size.y
+        let spacing = SIMD2(mask.geometry.spacingMM.x, mask.geometry.spacingMM.y)
+        var longest = 0
+        for slice in 0..<size.z {
+            let rings = Contours.simplified(Contours.trace(mask.voxels[slice * area..<(slice + 1) * area], columns: size.x, rows: size.y),
+                                            toleranceMM: Contours.harmlessToleranceMM(spacingMM: spacing), spacingMM: spacing)
+            for contour in holes == .keyhole ? Contours.keyholed(rings) : rings {
+                let c = try item.addItem(.contourSequence)
+                _ = try c.addReference(.contourImageSequence, to: series.instances[slice])
+                try c.set(.contourGeometricType, "CLOSED_PLANAR")
+                try c.set(.numberOfContourPoints, contour.points.count)
+                let data = contourData(contour, slice: slice, geometry: mask.geometry)
+                try c.set(.contourData, data)
+                longest = max(longest, data.utf8.count)
+            }
+        }
+        return longest
+    }
+
+    /// Patient coordinates with three decimals, each well under the 16 characters of a DS.
+    private static func contourData(_ contour: Contour, slice: Int, geometry: VolumeGeometry) -> String {
+        contour.points.map { point in
+            let p = geometry.indexToPatient([point.x, point.y, Double(slice)])
+            return "\(fixed(p.x))\\\(fixed(p.y))\\\(fixed(p.z))"
+        }.joined(separator: "\\")
+    }
+
+    /// `-12.345`: what a format string would give, but without its locale and at a tenth of its cost.
+    static func fixed(_ value: Double) -> String {
+        let thousandths = Int((value * 1000).rounded())
+        let digits = String(abs(thousandths) % 1000 + 1000).dropFirst()
+        return (thousandths < 0 ? "-" : "") + String(abs(thousandths) / 1000) + "." + digits
+    }
+}
