@@ -39,10 +39,12 @@ public struct ModelError: Error, Equatable, CustomStringConvertible {
         case inferenceFailed
     }
 
+    /// What kind of failure it is.
     public let code: Code
     /// What failed, on which file or model, why.
     public let message: String
 
+    /// The message.
     public var description: String { message }
 
     init(_ code: Code, _ message: String) {

@@ -5,6 +5,7 @@ import Foundation
 public struct ModelStatus: Sendable, Equatable {
     /// Whether the model can be loaded.
     public enum State: Sendable, Equatable {
+        /// Imported, and every file as it was written.
         case installed
         /// Its checkpoint was not imported yet.
         case notInstalled
@@ -14,7 +15,9 @@ public struct ModelStatus: Sendable, Equatable {
         case damaged(reason: String)
     }
 
+    /// What the model is.
     public let manifest: ModelManifest
+    /// Whether it can be loaded.
     public let state: State
     /// SHA-256 of the imported checkpoint, lower-case hexadecimal; nil when none was imported.
     public let digest: String?

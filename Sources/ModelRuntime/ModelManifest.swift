@@ -6,7 +6,9 @@ public struct ModelManifest: Codable, Sendable, Equatable {
     public struct Graph: Codable, Sendable, Equatable {
         /// The graph without weights, an ONNX file beside the manifest.
         public let file: String
+        /// Shapes by name.
         public let inputs: [String: [Int?]]
+        /// Shapes by name.
         public let outputs: [String: [Int?]]
     }
 
@@ -20,6 +22,7 @@ public struct ModelManifest: Codable, Sendable, Equatable {
 
     /// The name of the folder as well.
     public let name: String
+    /// The weights' version.
     public let version: String
     /// What the model does, one sentence.
     public let summary: String
@@ -27,7 +30,9 @@ public struct ModelManifest: Codable, Sendable, Equatable {
     public let licence: String
     /// Where architecture and weights come from.
     public let source: String
+    /// What an import reads.
     public let checkpoint: Checkpoint
+    /// The graphs by name.
     public let graphs: [String: Graph]
 
     static let fileName = "manifest.json"

@@ -14,6 +14,20 @@ private func reason(_ body: () throws -> Void) -> String? {
     return nil
 }
 
+/// SplitMix64: the same numbers in every run, so that a failure can be seen again.
+private struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
+
 /// Reads everything that a checkpoint holds.
 private func readAll(_ bytes: [UInt8]) throws {
     let checkpoint = try Checkpoint(bytes)
@@ -34,18 +48,13 @@ private func readAll(_ bytes: [UInt8]) throws {
 
     @Test(arguments: [
         ("command", "it asks for posix.system, which checkpoints do not need"),
-        ("compressed", "plain/byteorder is compressed"),
+        ("compressed", " is compressed"),
         ("legacy", "it is not a zip archive, or its end is missing"),
+        ("integers", "holds torch.LongStorage, not floating-point numbers"),
     ])
-    func whatIsNotPlainTensorsIsRefusedWithTheReason(name: String, expected: String) throws {
+    func whatIsNotPlainWeightsIsRefusedWithTheReason(name: String, expected: String) throws {
         let bytes = try fixture(name)
-        let found = reason { try readAll(bytes) }
-        #expect(found == expected || found?.hasSuffix(" is compressed") == true && name == "compressed")
-    }
-
-    @Test func weightsThatAreIntegersAreRefused() throws {
-        let bytes = try fixture("integers")
-        #expect(reason { try readAll(bytes) }?.hasSuffix("holds torch.LongStorage, not floating-point numbers") == true)
+        #expect(reason { try readAll(bytes) }?.hasSuffix(expected) == true)
     }
 
     @Test func everyTruncationIsRefused() throws {
@@ -54,7 +63,7 @@ private func readAll(_ bytes: [UInt8]) throws {
     }
 
     @Test func aChangedByteIsRefusedOrHarmless() throws {
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: 1)
         for name in ["plain", "training-state"] {
             let bytes = try fixture(name)
             for _ in 0..<3000 {
@@ -122,7 +131,7 @@ private func readAll(_ bytes: [UInt8]) throws {
     @Test func mutatedPicklesAreRefusedOrHarmless() throws {
         let archive = try StoredZip([UInt8](Data(contentsOf: fixtures.appending(path: "training-state.pth"))))
         let bytes = Array(try archive.read("training-state/data.pkl"))
-        var random = SystemRandomNumberGenerator()
+        var random = SeededGenerator(seed: 1)
         var refused = 0
         for _ in 0..<6000 {
             var changed = bytes
