@@ -4,8 +4,8 @@ import Foundation
 /// Everything `serve` is told, checked: a value of this type can be used as it is. `Config/node.yaml` explains each setting.
 public struct Configuration: Sendable, Equatable {
     public var aeTitle: AETitle
-    /// The address to listen on.
-    public var host: String
+    /// The numerical address to listen on; nil is every one, IPv4 and IPv6.
+    public var host: String?
     /// The port to listen on; 0 lets the system choose.
     public var port: Int
     /// Where instances, results and the database live.
@@ -81,10 +81,10 @@ public struct Configuration: Sendable, Equatable {
         return configuration
     }
 
-    private static func read(_ top: Section, folder: URL) -> Configuration {
+    static func read(_ top: Section, folder: URL) -> Configuration {
         let configuration = Configuration(
             aeTitle: top.aeTitle("aeTitle"),
-            host: top.string("host", default: "0.0.0.0"),
+            host: top.optionalAddress("host"),
             port: top.port("port", allowingZero: true, default: 11112),
             dataDirectory: top.folder("dataDirectory", in: folder),
             models: top.section("models") {

@@ -16,7 +16,8 @@ public struct ConfigurationErrors: Error, Sendable, CustomStringConvertible {
     }
 }
 
-/// Gathers errors while a file is read to its end.
+/// Gathers errors, and the settings that were asked for, while a file is read to its end.
 final class ErrorCollector {
+    var settings: Set<String> = []
     var errors: [ConfigurationErrors.Item] = []
 }

@@ -74,6 +74,17 @@ final class Section {
         return mapping[key] == nil ? nil : aeTitle(key)
     }
 
+    /// An IPv4 or IPv6 address in numbers.
+    func optionalAddress(_ key: String) -> String? {
+        known.insert(key)
+        guard mapping[key] != nil else { return nil }
+        let text: String = scalar(key, default: nil, stand: "") { text in
+            var address = in6_addr()
+            return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1 ? text : nil
+        } not: { "\"\($0)\" is not a numerical IPv4 or IPv6 address" }
+        return text
+    }
+
     /// A path; a relative one is taken from `folder`.
     func folder(_ key: String, in folder: URL) -> URL {
         let path = string(key)
@@ -106,10 +117,9 @@ final class Section {
     func section<T>(_ key: String, _ read: (Section) -> T) -> T {
         known.insert(key)
         let node = mapping[key]
-        if let node, node.mapping == nil, node != Node("", Tag(.null)) { fail(key, "must be a mapping of settings") }
-        let section = Section(node?.mapping ?? Node.Mapping([]), path: path + key + ".", line: node?.mark?.line, collector: collector)
-        defer { section.finish() }
-        return read(section)
+        let isWrong = node.map { $0.mapping == nil && $0 != Node("", Tag(.null)) } ?? false
+        if isWrong { fail(key, "must be a mapping of settings") }
+        return nested(node, path + key + ".", isWrong: isWrong, read)
     }
 
     /// A list of mappings; empty when absent.
@@ -122,15 +132,23 @@ final class Section {
         }
         return items.enumerated().map { index, item in
             let at = "\(path)\(key)[\(index)]"
-            if item.mapping == nil { collector.errors.append(.init(path: at, line: item.mark?.line, message: "must be a mapping of settings")) }
-            let section = Section(item.mapping ?? Node.Mapping([]), path: at + ".", line: item.mark?.line, collector: collector)
-            defer { section.finish() }
-            return read(section)
+            let isWrong = item.mapping == nil
+            if isWrong { collector.errors.append(.init(path: at, line: item.mark?.line, message: "must be a mapping of settings")) }
+            return nested(item, at + ".", isWrong: isWrong, read)
         }
+    }
+
+    /// Reads what should be a mapping; what a wrong one lacks is no further news.
+    private func nested<T>(_ node: Node?, _ path: String, isWrong: Bool, _ read: (Section) -> T) -> T {
+        let section = Section(
+            node?.mapping ?? Node.Mapping([]), path: path, line: node?.mark?.line, collector: isWrong ? ErrorCollector() : collector)
+        defer { section.finish() }
+        return read(section)
     }
 
     /// Reports the keys that nothing asked for.
     func finish() {
+        collector.settings.formUnion(known.map { path + $0 })
         for (key, _) in mapping {
             guard let name = key.string, !known.contains(name) else { continue }
             let near = known.map { ($0, distance(name.lowercased(), $0.lowercased())) }.min { ($0.1, $0.0) < ($1.1, $1.0) }

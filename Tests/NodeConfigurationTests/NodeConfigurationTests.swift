@@ -36,6 +36,21 @@ private func errors(_ yaml: String) -> [String] {
         #expect(bare == box)
     }
 
+    @Test func theSchemaKnowsTheSameSettings() throws {
+        let collector = ErrorCollector()
+        _ = Configuration.read(Section(yaml: "destinations: [{}]", collector: collector), folder: folder)
+        let schema = try JSONSerialization.jsonObject(with: Data(contentsOf: Places.repository.appending(path: "Config/node.schema.json")))
+        func settings(_ node: Any, _ path: String) -> Set<String> {
+            guard let node = node as? [String: Any] else { return [] }
+            if let items = node["items"] { return settings(items, path + "[0]") }
+            return (node["properties"] as? [String: Any] ?? [:]).reduce(into: []) { found, entry in
+                let name = path.isEmpty ? entry.key : "\(path).\(entry.key)"
+                found.formUnion(settings(entry.value, name).union([name]))
+            }
+        }
+        #expect(settings(schema, "") == collector.settings)
+    }
+
     @Test func relativePathsAreTakenFromTheFilesFolder() throws {
         let configuration = try Configuration.parse(least, folder: folder)
         #expect(configuration.dataDirectory.path == "/etc/medlsam/data")
@@ -45,6 +60,7 @@ private func errors(_ yaml: String) -> [String] {
     @Test func allErrorsAreReportedTogetherEachWithItsPath() throws {
         let found = errors("""
             aeTitle: A TITLE THAT IS TOO LONG
+            host: localhost
             port: many
             dataDirectory: data
             modles: {}
@@ -56,13 +72,14 @@ private func errors(_ yaml: String) -> [String] {
             """)
         for expected in [
             "aeTitle: \"A TITLE THAT IS TOO LONG\" is not an AE title (1 to 16 characters of ASCII without backslash) (line 1)",
-            "port: many is not a port (0-65535) (line 2)",
+            "host: \"localhost\" is not a numerical IPv4 or IPv6 address (line 2)",
+            "port: many is not a port (0-65535) (line 3)",
             "models.manifests: is missing",
-            "modles: is not a setting; did you mean models? (line 4)",
+            "modles: is not a setting; did you mean models? (line 5)",
             "completion.gapSeconds: must not be shorter than idleSeconds",
-            "destinations[1].port: 99999 is not a port (1-65535) (line 8)",
+            "destinations[1].port: 99999 is not a port (1-65535) (line 9)",
             "destinations[1].name: a is the name of an earlier destination",
-            "destinations[2]: must be a mapping of settings (line 9)",
+            "destinations[2]: must be a mapping of settings (line 10)",
         ] { #expect(found.contains(expected), "\(expected) not in \(found)") }
     }
 
