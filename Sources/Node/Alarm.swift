@@ -1,9 +1,14 @@
 import Foundation
+import Logging
+import ServiceLifecycle
 import Synchronization
 
 /// Wakes a service loop: at once by `ring()`, or at a time by `ring(at:)`; several rings before the loop looks are one.
 final class Alarm: Sendable {
-    let rings: AsyncStream<Void>
+    /// A loop sleeps for this long at most: another process (`jobs retry`) may have changed the database.
+    static let longestSleep: TimeInterval = 5
+
+    private let rings: AsyncStream<Void>
     private let continuation: AsyncStream<Void>.Continuation
     private let timer = Mutex<Task<Void, Never>?>(nil)
 
@@ -13,9 +18,23 @@ final class Alarm: Sendable {
 
     func ring() { continuation.yield() }
 
+    /// Runs `step` on a thread of its own now and at each ring, until the node stops. It returns when to ring next.
+    ///
+    /// Its errors are logged and it is run again later: a disk that is full for a while must not end the receiver.
+    func answer(_ name: String, logger: Logger, _ step: @escaping @Sendable () throws -> Date?) async {
+        ring()
+        for await _ in rings.cancelOnGracefulShutdown() {
+            var next = Date() + Self.longestSleep
+            do {
+                if let date = try await onOwnThread(name, step) { next = min(next, date) }
+            } catch { logger.error("\(name): \(error)") }
+            ring(at: next)
+        }
+    }
+
     /// Replaces the time set before.
-    func ring(at date: Date, now: Date = Date()) {
-        let delay = Duration.seconds(max(0, date.timeIntervalSince(now)))
+    private func ring(at date: Date) {
+        let delay = Duration.seconds(max(0, date.timeIntervalSinceNow))
         timer.withLock { timer in
             timer?.cancel()
             timer = Task { [continuation] in

@@ -1,5 +1,9 @@
+import DICOMCore
+import DICOMNetwork
 import Foundation
+import ModelRuntime
 import NodeConfiguration
+import NodeStore
 
 /// Looks whether everything a node needs is there.
 public enum Doctor {
@@ -13,9 +17,99 @@ public enum Doctor {
         public let whatToDo: String?
     }
 
-    /// Checks data dictionary, models by digest, runtime, template set, data folder, disk and destinations; blocks for no longer
-    /// than the destinations' timeouts.
+    /// Checks data dictionary, runtime, models by digest, template set, data folder, disk, destinations and outbox; lasts no longer than
+    /// the destinations' timeouts.
     public static func run(_ configuration: Configuration) async -> [Check] {
-        fatalError("being built")
+        let own = (try? await onOwnThread("doctor") {
+            [check("data dictionary", "Install Debian's libdcmtk17, or set DCMDICTPATH.") {
+                try Toolkit.checkDictionary()
+                return .ok("DCMTK \(Toolkit.version) found its data dictionary.")
+            }] + contouringChecks(configuration) + dataChecks(configuration)
+        }) ?? []
+        return await withTaskGroup(of: (Int, Check).self) { group in
+            for (index, destination) in configuration.destinations.enumerated() {
+                group.addTask { (index, (try? await onOwnThread("echo") { echo(destination, configuration) }) ?? unchecked(destination)) }
+            }
+            return own + (await group.reduce(into: []) { $0.append($1) }).sorted { $0.0 < $1.0 }.map(\.1)
+        }
+    }
+
+    /// What contouring needs.
+    static func contouringChecks(_ configuration: Configuration) -> [Check] {
+        let library = ModelLibrary(folders: ModelFolders(configuration.models))
+        let runtime = check("OpenVINO", "Run `make setup`, or point models.runtime at an unpacked OpenVINO wheel.") {
+            try library.verifyRuntime()
+            return .ok("OpenVINO is loadable from \(configuration.models.runtime.path).")
+        }
+        let networks = [MedLSAMEngine.networks.localiser, MedLSAMEngine.networks.segmenter].map { name in
+            check("model \(name)", "Run `make setup`, or `medlsam-node model import`.") {
+                .ok("\(name) has its weights, sha256 \(try library.verify(name).prefix(12)).")
+            }
+        }
+        let templates = check("template set", "Name one that is there in contouring.templateSet, or put it into models.templates.") {
+            let set = try TemplateLibrary(folder: configuration.models.templates).load(configuration.contouring.templateSet)
+            guard let digest = try? library.verify(MedLSAMEngine.networks.localiser), digest != set.medlamDigest else {
+                return .ok("\(set.name) version \(set.version) with \(set.structures.count) structures.")
+            }
+            throw NodeError(.notInstalled, "\(set.name) version \(set.version) was made with other MedLAM weights than those installed.")
+        }
+        return [runtime] + networks + [templates]
+    }
+
+    /// The data folder, its disk and what waits in its outbox.
+    private static func dataChecks(_ configuration: Configuration) -> [Check] {
+        let folder = DataFolder(configuration.dataDirectory)
+        let place = folder.root.path
+        var checks = [check("data folder", "Make \(place) writable for the user that runs the node.") {
+            try FileManager.default.createDirectory(at: folder.root, withIntermediateDirectories: true)
+            guard access(place, R_OK | W_OK | X_OK) == 0 else { throw NodeError(.dataFolder, "\(place) is not writable.") }
+            do {
+                _ = try DataFolderLock(folder)
+                return .ok("\(place) is writable; no node runs on it.")
+            } catch let error as NodeError where error.code == .locked {
+                return .ok("\(place) is writable; a node runs on it.")
+            }
+        }]
+        checks.append(check("disk", "Free some space, or lower receiving.minimumFreeMegabytes and minimumFreePercent.") {
+            let (free, rules) = (try folder.freeSpace(), configuration.receiving)
+            let state = "\(free.bytes >> 20) MB (\(Int(free.percent)) %) free, watermark \(rules.minimumFreeMegabytes) MB and \(rules.minimumFreePercent) %."
+            guard rules.hasRoom(free) else { throw NodeError(.dataFolder, state) }
+            return .ok(state)
+        })
+        guard FileManager.default.fileExists(atPath: folder.root.appending(path: "node.sqlite").path) else { return checks }
+        checks.append(check("outbox", "See `medlsam-node jobs list`; `jobs retry` sends again.") {
+            let store = try Store(folder: folder.root)
+            let pending = try store.pendingDeliveries()
+            let strangers = Set(pending.map(\.destination)).subtracting(configuration.destinations.map(\.name)).sorted()
+            guard strangers.isEmpty else {
+                return .warning("results wait for destinations that are not configured: \(strangers.joined(separator: ", ")).")
+            }
+            return .ok("\(pending.count) deliveries wait.")
+        })
+        return checks
+    }
+
+    private static func echo(_ destination: Configuration.Destination, _ configuration: Configuration) -> Check {
+        check("destination \(destination.name)", "Check host, port and AE titles there and here, and that the archive runs.") {
+            try ServiceClass.echo(configuration.peer(destination))
+            return .ok("\(destination.aeTitle) at \(destination.host):\(destination.port) answers C-ECHO.")
+        }
+    }
+
+    private static func unchecked(_ destination: Configuration.Destination) -> Check {
+        Check(name: "destination \(destination.name)", state: .failure, message: "not checked", whatToDo: nil)
+    }
+
+    private enum Finding { case ok(String), warning(String) }
+
+    private static func check(_ name: String, _ whatToDo: String, _ look: () throws -> Finding) -> Check {
+        do {
+            switch try look() {
+            case .ok(let message): return Check(name: name, state: .ok, message: message, whatToDo: nil)
+            case .warning(let message): return Check(name: name, state: .warning, message: message, whatToDo: whatToDo)
+            }
+        } catch {
+            return Check(name: name, state: .failure, message: "\(error)", whatToDo: whatToDo)
+        }
     }
 }

@@ -13,6 +13,8 @@ public struct JobTicket: Sendable {
     public let seriesInstanceUID, studyInstanceUID, templateSet: String
     /// Identity of the patient, to hold the results against.
     public let patientDigest: String
+    /// When the job was made; the same at every attempt.
+    public let created: Date
     /// Files of the job's instances, relative to the data folder.
     public let paths: [String]
 }
@@ -43,6 +45,8 @@ public enum JobOutcome: Sendable {
     case failed(reason: String)
     /// Costs this attempt; the job is queued again while it has some left.
     case attemptLost(reason: String)
+    /// The node stops in an orderly way: the job is queued again and the attempt does not count.
+    case interrupted
 }
 
 extension Store {
@@ -52,7 +56,7 @@ extension Store {
             guard let row = try Row.fetchOne(
                 db,
                 sql: """
-                    SELECT j.id, j.attempts, j.template_set, s.series_uid, s.study_uid, s.patient_digest
+                    SELECT j.id, j.attempts, j.template_set, j.created, s.series_uid, s.study_uid, s.patient_digest
                     FROM job j JOIN series s ON s.id = j.series
                     WHERE j.state = 'queued' AND NOT EXISTS (SELECT 1 FROM job r WHERE r.series = j.series AND r.state = 'running')
                     ORDER BY j.id LIMIT 1
@@ -67,7 +71,8 @@ extension Store {
                 arguments: [id])
             return JobTicket(
                 id: id, attempt: row["attempts"] + 1, seriesInstanceUID: row["series_uid"], studyInstanceUID: row["study_uid"],
-                templateSet: row["template_set"] ?? "", patientDigest: row["patient_digest"], paths: paths)
+                templateSet: row["template_set"] ?? "", patientDigest: row["patient_digest"],
+                created: date(row["created"])!, paths: paths)
         }
     }
 
@@ -84,6 +89,9 @@ extension Store {
             switch outcome {
             case .attemptLost(let reason):
                 try Self.loseAttempt(of: id, reason: reason, at: now, in: db)
+            case .interrupted:
+                try db.execute(sql: "UPDATE job SET attempts = attempts - 1 WHERE id = ?", arguments: [id])
+                try Self.loseAttempt(of: id, reason: "The node was stopped while the job ran.", at: now, in: db)
             case .failed(let reason):
                 try Self.end(id, superseded ? .superseded : .failed, reason: reason, report: nil, at: now, in: db)
             case .refused(let reason):

@@ -1,4 +1,5 @@
 import Crypto
+import DICOMCore
 import Foundation
 import NodeStore
 
@@ -130,12 +131,13 @@ func dataSetDigest(ofFile path: String) throws -> String {
     return hexadecimal(hash.finalize())
 }
 
-/// Tells patients apart without keeping who they are: SHA-256 over identifier, name and birth date.
-func patientDigest(id: String, name: String, birthDate: String) -> String {
+/// Tells patients apart without keeping who they are: SHA-256 over Patient ID, name and birth date.
+func patientDigest(of dataSet: DataSet) -> String {
     // Case and empty trailing components of a name mean nothing (PS3.5 6.2.1).
-    let name = name.uppercased().split(separator: "^", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
-        .joined(separator: "^").trimmingCharacters(in: CharacterSet(charactersIn: "^"))
-    return hexadecimal(SHA256.hash(data: Data([id, name, birthDate].joined(separator: "\0").utf8)))
+    let name = (dataSet.string(.patientName) ?? "").uppercased().split(separator: "^", omittingEmptySubsequences: false)
+        .map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "^").trimmingCharacters(in: CharacterSet(charactersIn: "^"))
+    let parts = [dataSet.string(.patientID) ?? "", name, dataSet.string(.patientBirthDate) ?? ""]
+    return hexadecimal(SHA256.hash(data: Data(parts.joined(separator: "\0").utf8)))
 }
 
 func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {

@@ -1,32 +1,142 @@
 import Crypto
+import DICOMCore
 import DICOMImaging
 import Foundation
+import ImagingGeometry
 import MedLSAM
+import Synchronization
 
 /// The version of this software, as it stands in the objects it makes.
 public let softwareVersion = "0.1.0"
 
 /// A CT series in files becomes a SEG and an RTSTRUCT in files: the pipeline of the worker, of `segment` and of tests.
 public struct ContouringJob: Sendable {
-    /// What is going on, for a progress line: `reading`, MedLSAM's stages, `writing`.
+    /// What is going on, for a progress line: `reading`, MedLSAM's stages, `writing`; how much of it is done, 0 to 1.
     public typealias Progress = @Sendable (_ stage: String, _ fraction: Double) -> Void
 
-    let engine: any ContouringEngine
-    /// What tells this installation from others, such as its AE title.
-    let deviceSerialNumber: String
-    let contentDate: Date
+    private let engine: any ContouringEngine
+    private let deviceSerialNumber: String
+    private let contentDate: Date
 
+    /// `deviceSerialNumber` tells this installation from others, such as its AE title.
     public init(engine: any ContouringEngine, deviceSerialNumber: String, contentDate: Date = Date()) {
         self.engine = engine
         self.deviceSerialNumber = deviceSerialNumber
         self.contentDate = contentDate
     }
 
-    /// Contours the series in `paths` and writes `SEG.dcm` and `RTSTRUCT.dcm` into the folder `output`, `overlay.png` too where
-    /// asked for; blocks for minutes.
+    /// Contours the series in `paths` and writes `SEG.dcm`, `RTSTRUCT.dcm` and `report.json` into the folder `output`, `overlay.png` too
+    /// where asked for; blocks for minutes.
     ///
-    /// No object is written when no structure was segmented. Throws ImagingError for what cannot be a volume.
-    public func run(paths: [String], output: URL, overlay: Bool = false, progress: Progress = { _, _ in }) throws -> JobReport {
-        fatalError("being built")
+    /// No DICOM object is written when no structure was segmented. Throws ImagingError for what cannot be a volume.
+    public func run(paths: [String], output: URL, overlay: Bool = false, progress: @escaping Progress = { _, _ in }) throws -> JobReport {
+        let clock = StageClock(progress)
+        clock.enter("reading")
+        let series = try CTSeries.read(paths: paths)
+        let seed = SHA256.hash(data: Data(series.seriesInstanceUID.string.utf8)).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let outcomes = try engine.contour(series.volume, seed: seed) { clock.enter($0.rawValue, at: $1) }
+        clock.enter("writing")
+        let segments = outcomes.map(ResultSegment.init)
+        let objects = try write(segments, of: series, to: output)
+        if overlay {
+            try Data(OverlayMontage.png(volume: series.volume, segments: segments)).write(to: output.appending(path: "overlay.png"))
+        }
+        let stages = clock.stop()
+        let report = JobReport(
+            software: "medlsam-node \(softwareVersion)", seriesInstanceUID: series.seriesInstanceUID.string,
+            studyInstanceUID: series.studyInstanceUID.string, slices: series.instances.count, isLossy: series.isLossy, warnings: series.warnings,
+            templateSet: "\(engine.templateSet) \(engine.templateSetVersion)",
+            models: engine.models.map { "\($0.name) \($0.version) \($0.digest)" }, structures: outcomes.map(JobReport.Structure.init),
+            objects: objects, stages: stages, peakMemoryMegabytes: peakMemoryMegabytes())
+        try Data(NodeJSON.encode(report).utf8).write(to: output.appending(path: "report.json"))
+        return report
     }
+
+    private func write(_ segments: [ResultSegment], of series: CTSeries, to output: URL) throws -> [JobReport.Object] {
+        guard segments.contains(where: { $0.state == .segmented }) else { return [] }
+        let source = try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData)
+        let context = ResultContext(
+            softwareVersion: softwareVersion, models: engine.models, templateSet: engine.templateSet,
+            templateSetVersion: engine.templateSetVersion, deviceSerialNumber: deviceSerialNumber, contentDate: contentDate)
+        return try [
+            ("SEG", SegmentationWriter.make(segments: segments, series: series, source: source, context: context)),
+            ("RTSTRUCT", StructureSetWriter.make(segments: segments, series: series, source: source, context: context)),
+        ].map { kind, object in
+            try object.write(to: output.appending(path: "\(kind).dcm").path)
+            return JobReport.Object(
+                kind: kind, sopClassUID: object.sopClassUID.string, sopInstanceUID: object.sopInstanceUID.string, file: "\(kind).dcm")
+        }
+    }
+}
+
+extension ResultSegment {
+    /// MedLSAM's outcome in the words of DICOM.
+    init(_ outcome: StructureOutcome) {
+        func concept(_ code: Code) -> CodedConcept { CodedConcept(value: code.value, scheme: code.scheme, meaning: code.meaning) }
+        let definition = outcome.definition
+        let state: SegmentState =
+            switch outcome.state {
+            case .segmented: .segmented
+            case .notInFieldOfView: .notInFieldOfView
+            case .withheld(let reason): .withheld(reason: reason)
+            }
+        self.init(
+            name: definition.name, category: concept(definition.category), type: concept(definition.type),
+            laterality: definition.laterality.map(concept), color: definition.color, state: state, confidence: outcome.confidence,
+            mask: outcome.mask)
+    }
+}
+
+extension JobReport.Structure {
+    init(_ outcome: StructureOutcome) {
+        let (state, reason): (State, String?) =
+            switch outcome.state {
+            case .segmented: (.segmented, nil)
+            case .notInFieldOfView: (.notInFieldOfView, nil)
+            case .withheld(let reason): (.withheld, reason)
+            }
+        self.init(
+            name: outcome.definition.name, state: state, reason: reason, confidence: outcome.confidence,
+            volumeMillilitres: outcome.mask.map (\.volumeML))
+    }
+}
+
+/// Measures the stages of a job and passes its progress on.
+private final class StageClock: Sendable {
+    private let progress: ContouringJob.Progress
+    private let state = Mutex<(stage: String, since: ContinuousClock.Instant)?>(nil)
+    private let ended = Mutex<[JobReport.Stage]>([])
+
+    init(_ progress: @escaping ContouringJob.Progress) { self.progress = progress }
+
+    /// Tells of progress in a stage, which ends the one before.
+    func enter(_ stage: String, at fraction: Double = 0) {
+        state.withLock { state in
+            guard state?.stage != stage else { return }
+            end(state)
+            state = (stage, .now)
+        }
+        progress(stage, fraction)
+    }
+
+    /// Ends the last stage; returns all, in order.
+    func stop() -> [JobReport.Stage] {
+        state.withLock { state in
+            end(state)
+            state = nil
+        }
+        return ended.withLock { $0 }
+    }
+
+    private func end(_ state: (stage: String, since: ContinuousClock.Instant)?) {
+        guard let state else { return }
+        ended.withLock { $0.append(JobReport.Stage(name: state.stage, seconds: (ContinuousClock.now - state.since) / .seconds(1))) }
+    }
+}
+
+/// The most memory that this process has had.
+private func peakMemoryMegabytes() -> Int {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return usage.ru_maxrss / 1024  // kilobytes on Linux
 }

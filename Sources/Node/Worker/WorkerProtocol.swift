@@ -11,6 +11,8 @@ struct WorkerRequest: Codable, Sendable {
     let templateSet: String
     let models: ModelFolders
     let threads: Int
+    /// What tells this installation from others, in the objects.
+    let deviceSerialNumber: String
     /// The content date and time of the objects; the same at every attempt.
     let contentDate: Date
 }
@@ -35,6 +37,8 @@ enum WorkerMessage: Codable, Sendable {
     case refused(reason: String)
     /// Another attempt could not go otherwise.
     case failed(reason: String)
+    /// Another attempt may go better.
+    case stumbled(reason: String)
 }
 
 /// What contouring a series came to: the table of structures, the objects made, and what it cost.
@@ -68,6 +72,8 @@ public struct JobReport: Codable, Sendable {
     public let slices: Int
     /// The source pixels went through lossy compression.
     public let isLossy: Bool
+    /// What of the series was left out, a sentence each.
+    public let warnings: [String]
     public let templateSet: String
     /// Each with its version and digest.
     public let models: [String]

@@ -1,0 +1,95 @@
+import DICOMNetwork
+import Foundation
+import Logging
+import NodeConfiguration
+import NodeStore
+import ServiceLifecycle
+
+/// Sends what waits in the outbox. Each destination has a loop of its own, so that one that is down holds up no other.
+struct DeliveryService: Service {
+    /// Sends files to a destination and tells of each, by its index, what status the peer answered; throws when the association
+    /// cannot be had or breaks.
+    typealias Send = @Sendable (
+        _ paths: [String], _ destination: Configuration.Destination, _ each: (_ index: Int, _ answer: Answer) -> Void
+    ) throws -> Void
+
+    /// The peer's status, or why the file was not sent at all.
+    enum Answer {
+        case status(UInt16)
+        case notSent(reason: String)
+    }
+
+    let store: Store
+    let folder: DataFolder
+    let configuration: Configuration
+    let send: Send
+    /// One a destination; rung when a job ended.
+    let alarms: [Alarm]
+    let logger: Logger
+
+    func run() async throws {
+        await withDiscardingTaskGroup { group in
+            // A service that ends takes the node with it, and there may be no destination.
+            group.addTask { try? await gracefulShutdown() }
+            for (destination, alarm) in zip(configuration.destinations, alarms) {
+                group.addTask {
+                    await alarm.answer("delivery to \(destination.name)", logger: logger) { try deliver(to: destination, at: Date()) }
+                }
+            }
+        }
+    }
+
+    /// Tries all that is due for a destination over one association; returns when the next is due. Blocks.
+    func deliver(to destination: Configuration.Destination, at now: Date) throws -> Date? {
+        let due = try store.pendingDeliveries(to: destination.name).filter { $0.nextAttempt <= now }
+        if !due.isEmpty {
+            var open = Set(due.indices)
+            var failure: String?
+            do {
+                try send(due.map { folder.root.appending(path: $0.path).path }, destination) { index, answer in
+                    guard open.remove(index) != nil else { return }
+                    record(due[index], answer, to: destination)
+                }
+            } catch { failure = "\(error)" }
+            for index in open.sorted() {
+                record(due[index], .notSent(reason: failure ?? "The association ended before it was sent."), to: destination)
+            }
+        }
+        return try store.pendingDeliveries(to: destination.name).first?.nextAttempt
+    }
+
+    private func record(_ delivery: Delivery, _ answer: Answer, to destination: Configuration.Destination) {
+        let now = Date()
+        let outcome = Self.outcome(
+            of: answer, attempts: delivery.attempts, since: delivery.created, by: configuration.delivery, at: now,
+            jitter: .random(in: 0.8...1.2))
+        let object = "\(delivery.sopInstanceUID) to \(destination.name)"
+        switch outcome {
+        case .sent(_, let note): logger.info("Sent \(object)\(note.map { " (\($0))" } ?? "").")
+        case .postponed(let until, _, let reason): logger.warning("Not sent \(object): \(reason) Again in \(Int(until.timeIntervalSince(now))) s.")
+        case .failed(_, let reason): logger.error("Given up \(object): \(reason)")
+        }
+        // Were this lost, the delivery would stay pending and be repeated, which does no harm: the UIDs are the same.
+        do { try store.record(delivery: delivery.id, outcome, at: now) } catch { logger.error("Delivery of \(object) cannot be recorded: \(error)") }
+    }
+
+    /// What an answer means: success and warnings (PS3.4 table B.2-1) are delivered, all else is tried again, each time after twice
+    /// the wait, until it is given up.
+    static func outcome(
+        of answer: Answer, attempts: Int, since created: Date, by rules: Configuration.DeliveryRules, at now: Date, jitter: Double
+    ) -> DeliveryOutcome {
+        let status: UInt16?
+        let reason: String
+        switch answer {
+        case .status(0): return .sent(status: 0, note: nil)
+        case .status(let code) where code == 0x0001 || code >> 12 == 0xB:
+            return .sent(status: code, note: "stored with warning status 0x\(String(code, radix: 16, uppercase: true))")
+        case .status(let code): (status, reason) = (code, "the peer answered status 0x\(String(code, radix: 16, uppercase: true)).")
+        case .notSent(let why): (status, reason) = (nil, why)
+        }
+        guard now < created + rules.giveUpAfterHours * 3600 else { return .failed(status: status, reason: reason) }
+        // Beyond 2^30 any first wait is over the longest.
+        let wait = min(rules.longestRetrySeconds, rules.firstRetrySeconds * Double(1 << min(attempts, 30)))
+        return .postponed(until: now + wait * jitter, status: status, reason: reason)
+    }
+}

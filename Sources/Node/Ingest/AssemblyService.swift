@@ -1,0 +1,47 @@
+import DICOMImaging
+import Foundation
+import Logging
+import NodeConfiguration
+import NodeStore
+import ServiceLifecycle
+
+/// Turns series that are complete into jobs.
+struct AssemblyService: Service {
+    let store: Store
+    let configuration: Configuration
+    /// Rung when an instance arrived or an association ended.
+    let alarm: Alarm
+    /// Called when a job was made.
+    let queued: @Sendable () -> Void
+    let logger: Logger
+
+    func run() async throws {
+        await alarm.answer("assembly", logger: logger) { try completeSeries(at: Date()) }
+    }
+
+    /// Makes the jobs that are due; returns when to look again if nothing arrives before.
+    func completeSeries(at now: Date) throws -> Date? {
+        let rule = CompletionRule(idleSeconds: configuration.completion.idleSeconds, gapSeconds: configuration.completion.gapSeconds)
+        var next: Date?
+        for series in try store.seriesInProgress() {
+            switch try rule.decide(series, at: now, stack: { try stack(of: series.id) }) {
+            case .wait(until: nil): break
+            case .wait(until: let date?): next = min(next ?? date, date)
+            case .complete(let evidence):
+                let job = try store.complete(
+                    series: series.id, lastArrival: series.lastArrival, evidence: NodeJSON.encode(evidence),
+                    templateSet: configuration.contouring.templateSet, maximumAttempts: configuration.contouring.attempts, at: now)
+                guard let job else { continue }
+                let gap = evidence.gap.map { " although \($0)" } ?? ""
+                logger.info("Series \(series.seriesInstanceUID) is complete with \(evidence.instances) instances\(gap): job \(job).")
+                queued()
+            }
+        }
+        return next
+    }
+
+    private func stack(of series: Int64) throws -> (instances: Int, gap: String?) {
+        let headers = try store.headers(ofSeries: series).map { try NodeJSON.decode(SliceHeader.self, from: String(decoding: $0, as: UTF8.self)) }
+        return (headers.count, SliceStack.gap(in: headers))
+    }
+}

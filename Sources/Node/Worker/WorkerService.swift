@@ -1,0 +1,155 @@
+import DICOMCore
+import Foundation
+import Logging
+import NodeConfiguration
+import NodeStore
+import ServiceLifecycle
+import Synchronization
+
+/// Runs queued jobs, each in a process of its own.
+struct WorkerService: Service {
+    let store: Store
+    let folder: DataFolder
+    let configuration: Configuration
+    let executable: URL
+    var arguments = ["worker"]
+    /// One a job that may run at a time; rung when a job was made.
+    let alarms: [Alarm]
+    /// Called when a job ended, for there may be results to deliver.
+    let ended: @Sendable () -> Void
+    let logger: Logger
+
+    func run() async throws {
+        let running = RunningWorkers()
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await withDiscardingTaskGroup { group in
+                for (number, alarm) in alarms.enumerated() {
+                    group.addTask {
+                        await alarm.answer("worker \(number + 1)", logger: logger) {
+                            while let process = running.add() {
+                                defer { running.remove(process) }
+                                guard let ticket = try store.claimJob(at: Date()) else { break }
+                                try run(ticket, in: process)
+                                ended()
+                            }
+                            return nil
+                        }
+                    }
+                }
+            }
+        } onCancelOrGracefulShutdown: {
+            running.stop()
+        }
+    }
+
+    /// Runs one attempt and records how it ended; blocks.
+    func run(_ ticket: JobTicket, in process: WorkerProcess) throws {
+        logger.info("Job \(ticket.id) starts: attempt \(ticket.attempt), series \(ticket.seriesInstanceUID), \(ticket.paths.count) instances.")
+        let outcome: JobOutcome
+        do {
+            outcome = try attempt(ticket, in: process)
+        } catch {
+            outcome = .attemptLost(reason: "\(error)")
+        }
+        let state = try store.finish(job: ticket.id, outcome, at: Date())
+        let reason = try store.job(ticket.id).summary.reason
+        logger.log(level: state == .succeeded ? .info : .warning, "Job \(ticket.id) is \(state.rawValue)\(reason.map { ": \($0)" } ?? ".")")
+    }
+
+    private func attempt(_ ticket: JobTicket, in process: WorkerProcess) throws -> JobOutcome {
+        let manager = FileManager.default
+        let part = folder.results.appending(path: "\(ticket.id).part")
+        try? manager.removeItem(at: part)
+        try manager.createDirectory(at: part, withIntermediateDirectories: true)
+        defer { try? manager.removeItem(at: part) }
+        let request = WorkerRequest(
+            inputs: ticket.paths.map { folder.root.appending(path: $0).path }, output: part.path, templateSet: ticket.templateSet,
+            models: ModelFolders(configuration.models), threads: configuration.contouring.threads,
+            deviceSerialNumber: configuration.aeTitle.string, contentDate: ticket.created)
+        let ending = try process.run(
+            executable: executable, arguments: arguments, request: request, timeout: configuration.contouring.timeoutMinutes * 60,
+            progress: { [logger] stage, fraction in logger.debug("Job \(ticket.id): \(stage) \(Int(fraction * 100)) %") })
+        switch ending {
+        case .stopped: return .interrupted
+        case .lost(let reason): return .attemptLost(reason: reason)
+        case .said(.refused(let reason)): return .refused(reason: reason)
+        case .said(.failed(let reason)): return .failed(reason: reason)
+        case .said(.stumbled(let reason)): return .attemptLost(reason: reason)
+        case .said(.progress): return .attemptLost(reason: "The worker ended without a result.")
+        case .said(.finished(let report)):
+            if let reason = report.withheldReason { return .withheld(reason: reason, report: NodeJSON.encode(report)) }
+            let results = try accept(report, of: ticket, in: part)
+            return .succeeded(
+                results: results, destinations: configuration.destinations.map(\.name), report: NodeJSON.encode(report))
+        }
+    }
+
+    /// Checks the objects by the node's own reading, and makes them durable in their final folder.
+    private func accept(_ report: JobReport, of ticket: JobTicket, in part: URL) throws -> [NewResult] {
+        let place = folder.results.appending(path: "\(ticket.id)")
+        let results = try report.objects.map { object in
+            guard let kind = NewResult.Kind(rawValue: object.kind), !object.file.contains("/") else {
+                throw NodeError(.worker, "The worker reported an object that is none: \(object.kind), \(object.file).")
+            }
+            try ResultCheck.verify(part.appending(path: object.file), is: object, of: ticket)
+            return NewResult(
+                kind: kind, sopClassUID: object.sopClassUID, sopInstanceUID: object.sopInstanceUID,
+                path: "results/\(ticket.id)/\(object.file)")
+        }
+        for name in try FileManager.default.contentsOfDirectory(atPath: part.path) { try flushFile(part.appending(path: name)) }
+        try flushDirectory(part)
+        // A folder is there when the node was stopped between this move and the rows that tell of it.
+        try? FileManager.default.removeItem(at: place)
+        guard rename(part.path, place.path) == 0 else { throw NodeError(.worker, "\(place.path) cannot be made: \(systemReason()).") }
+        try flushDirectory(folder.results)
+        return results
+    }
+}
+
+/// The workers that run at this time.
+private final class RunningWorkers: Sendable {
+    /// Nil once the node stops.
+    private let processes = Mutex<[WorkerProcess]?>([])
+
+    /// A new one; nil when no more are to be started.
+    func add() -> WorkerProcess? {
+        processes.withLock { processes in
+            guard processes != nil else { return nil }
+            let process = WorkerProcess()
+            processes?.append(process)
+            return process
+        }
+    }
+
+    func remove(_ process: WorkerProcess) { processes.withLock { $0?.removeAll { $0 === process } } }
+
+    func stop() {
+        processes.withLock { processes in
+            processes?.forEach { $0.stop() }
+            processes = nil
+        }
+    }
+}
+
+/// The node's own look at a result before it goes out: whatever the worker says, it must be of that patient and study.
+enum ResultCheck {
+    static func verify(_ file: URL, is object: JobReport.Object, of ticket: JobTicket) throws {
+        let dataSet = try DataSet(contentsOf: file.path, stoppingBefore: .pixelData)
+        func demand(_ name: String, _ value: String?, _ expected: String) throws {
+            guard value == expected else {
+                throw NodeError(.worker, "\(object.kind) of job \(ticket.id) has another \(name) than its source or the worker's report.")
+            }
+        }
+        try demand("SOP Class UID", dataSet.string(.sopClassUID), object.sopClassUID)
+        try demand("SOP Instance UID", dataSet.string(.sopInstanceUID), object.sopInstanceUID)
+        try demand("Study Instance UID", dataSet.string(.studyInstanceUID), ticket.studyInstanceUID)
+        try demand("patient", patientDigest(of: dataSet), ticket.patientDigest)
+    }
+}
+
+/// Makes a file's content durable.
+private func flushFile(_ file: URL) throws {
+    let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+    defer { if descriptor >= 0 { close(descriptor) } }
+    guard descriptor >= 0, fsync(descriptor) == 0 else { throw NodeError(.worker, "\(file.path) cannot be flushed: \(systemReason()).") }
+}

@@ -1,0 +1,94 @@
+import DICOMCore
+import Foundation
+import Logging
+import NodeConfiguration
+import NodeStore
+import NodeTesting
+import Testing
+
+@testable import Node
+
+/// A node's parts in a folder of their own.
+struct Bench {
+    let folder: DataFolder
+    let store: Store
+    var configuration: Configuration
+    let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
+
+    init(_ settings: String = "") throws {
+        signal(SIGPIPE, SIG_IGN)  // as `serve` does
+        let root = try Places.temporaryFolder("node")
+        folder = DataFolder(root)
+        store = try Store(folder: root)
+        try folder.prepare()
+        configuration = try Configuration.parse(
+            """
+            aeTitle: MEDLSAM
+            port: 0
+            host: 127.0.0.1
+            dataDirectory: \(root.path)
+            models: {manifests: Models, installed: none/models, runtime: none/openvino, templates: Models/templates}
+            \(settings)
+            """, folder: Places.repository)
+    }
+
+    /// An axial slice of 4 x 4 pixels at a height, or what else of the same study the class says.
+    static func dataSet(
+        sop: String, sopClass: UID = SOPClass.ctImageStorage, patient: String = "P1", study: String = "1.3", z: Double = 0
+    ) throws -> DataSet {
+        let dataSet = DataSet()
+        try dataSet.set(.sopClassUID, sopClass)
+        try dataSet.set(.sopInstanceUID, sop)
+        try dataSet.set(.studyInstanceUID, study)
+        try dataSet.set(.seriesInstanceUID, "1.2")
+        try dataSet.set(.patientID, patient)
+        try dataSet.set(.patientName, "Doe^Jane")
+        try dataSet.set(.modality, sopClass == SOPClass.ctImageStorage ? "CT" : "OT")
+        try dataSet.set(.frameOfReferenceUID, "1.4")
+        try dataSet.set(.imageType, ["ORIGINAL", "PRIMARY", "AXIAL"])
+        try dataSet.set(.imagePositionPatient, [0, 0, z])
+        try dataSet.set(.imageOrientationPatient, [1.0, 0, 0, 0, 1, 0])
+        try dataSet.set(.pixelSpacing, [1.0, 1])
+        try dataSet.set(.rescaleIntercept, "-1024")
+        try dataSet.set(.rescaleSlope, "1")
+        for (tag, value) in [
+            (Tag.rows, 4), (.columns, 4), (.samplesPerPixel, 1), (.bitsAllocated, 16), (.bitsStored, 16), (.highBit, 15),
+            (.pixelRepresentation, 0),
+        ] { try dataSet.set(tag, value) }
+        try dataSet.set(.photometricInterpretation, "MONOCHROME2")
+        try dataSet.set(.pixelData, bytes: [UInt8](repeating: 4, count: 32))
+        return dataSet
+    }
+
+    /// A queued job of one instance.
+    @discardableResult
+    func queueJob(attempts: Int = 3) throws -> Int64 {
+        let digest = patientDigest(of: try Self.dataSet(sop: "1.1"))
+        let instance = ReceivedInstance(
+            sopInstanceUID: "1.1", sopClassUID: "1.2.840.10008.5.1.4.1.1.2", transferSyntaxUID: "1.2.840.10008.1.2.1",
+            seriesInstanceUID: "1.2", studyInstanceUID: "1.3", patientDigest: digest, digest: "d", size: 1, path: "instances/1.2/1.1.dcm",
+            header: Data(), refusal: nil)
+        let association = AssociationRecord(key: "a", callingAETitle: "A", calledAETitle: "B", peer: "p")
+        let now = Date()
+        _ = try store.record(instance, of: association, directories: [folder.instances], at: now)
+        let series = try #require(try store.seriesInProgress().first)
+        return try #require(
+            try store.complete(
+                series: series.id, lastArrival: series.lastArrival, evidence: "{}", templateSet: "head-neck", maximumAttempts: attempts, at: now))
+    }
+
+    /// A script that puts a SEG into the output folder and reports it.
+    func scriptThatMakesASegmentation(study: String = "1.3", patient: String = "P1", reported: String = "1.5") throws -> String {
+        let made = folder.root.appending(path: "made.dcm").path
+        try Self.dataSet(sop: "1.5", sopClass: SOPClass.segmentationStorage, patient: patient, study: study).write(to: made)
+        let report = JobReport(
+            software: "", seriesInstanceUID: "1.2", studyInstanceUID: "1.3", slices: 1, isLossy: false, warnings: [], templateSet: "", models: [],
+            structures: [], objects: [.init(kind: "SEG", sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: reported, file: "SEG.dcm")],
+            stages: [], peakMemoryMegabytes: 1)
+        return """
+            read -r request; out=$(echo "$request" | sed 's/.*"output":"\\([^"]*\\)".*/\\1/'); cp \(made) "$out/SEG.dcm"
+            echo 'noise of a library'; echo '\(NodeJSON.encode(WorkerMessage.progress(stage: "writing", fraction: 1)))'
+            echo '\(NodeJSON.encode(WorkerMessage.finished(report)))'
+            """
+    }
+}

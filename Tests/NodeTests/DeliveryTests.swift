@@ -1,0 +1,94 @@
+import Foundation
+import NodeConfiguration
+import NodeStore
+import NodeTesting
+import Synchronization
+import Testing
+
+@testable import Node
+
+private let destinations = """
+    destinations: [{name: a, aeTitle: A, host: 127.0.0.1, port: 1}, {name: b, aeTitle: B, host: 127.0.0.1, port: 1}]
+    delivery: {firstRetrySeconds: 10, longestRetrySeconds: 60, giveUpAfterHours: 1}
+    """
+
+@Suite struct DeliveryTests {
+    /// A node with two objects in the outbox for each of two destinations.
+    private func bench() throws -> Bench {
+        let bench = try Bench(destinations)
+        let id = try bench.queueJob()
+        _ = try bench.store.claimJob(at: Date())
+        let results = [(NewResult.Kind.segmentation, "1.5"), (.structureSet, "1.6")].map { kind, sop in
+            NewResult(kind: kind, sopClassUID: "1.4", sopInstanceUID: sop, path: "results/\(id)/\(kind.rawValue).dcm")
+        }
+        try bench.store.finish(job: id, .succeeded(results: results, destinations: ["a", "b"], report: "{}"), at: Date())
+        return bench
+    }
+
+    private func service(_ bench: Bench, _ send: @escaping DeliveryService.Send) -> DeliveryService {
+        DeliveryService(
+            store: bench.store, folder: bench.folder, configuration: bench.configuration, send: send, alarms: [Alarm(), Alarm()],
+            logger: bench.logger)
+    }
+
+    @Test func onlyThePeersSuccessCountsAsSent() throws {
+        let bench = try bench()
+        let service = service(bench) { paths, _, each in
+            #expect(paths.map { ($0 as NSString).lastPathComponent } == ["SEG.dcm", "RTSTRUCT.dcm"])
+            each(0, .status(0))
+            each(1, .status(0xA700))
+        }
+        let next = try service.deliver(to: bench.configuration.destinations[0], at: Date())
+        let delivered = try bench.store.job(1).deliveries.filter { $0.destination == "a" }
+        #expect(delivered.map(\.state) == [.sent, .pending])
+        #expect(delivered[1].note == "the peer answered status 0xA700.")
+        #expect(abs(try #require(next).timeIntervalSinceNow - 10) < 3)
+        #expect(try bench.store.pendingDeliveries(to: "b").count == 2)
+    }
+
+    @Test func anAssociationThatBreaksPostponesTheRest() throws {
+        let bench = try bench()
+        let service = service(bench) { _, _, each in
+            each(0, .status(0xB000))
+            throw POSIXError(.ECONNRESET)
+        }
+        _ = try service.deliver(to: bench.configuration.destinations[0], at: Date())
+        let delivered = try bench.store.job(1).deliveries.filter { $0.destination == "a" }
+        #expect(delivered.map(\.state) == [.sent, .pending])
+        #expect(delivered[0].note == "stored with warning status 0xB000")
+        _ = try service.deliver(to: bench.configuration.destinations[0], at: Date())
+        #expect(try bench.store.job(1).deliveries.map(\.attempts) == [1, 0, 1, 0], "not before its time")
+    }
+
+    @Test func waitsDoubleUpToTheLongestAndEndAtLast() throws {
+        let bench = try bench()
+        let now = Date()
+        func outcome(attempts: Int, age: TimeInterval = 0) -> DeliveryOutcome {
+            DeliveryService.outcome(
+                of: .notSent(reason: "No answer."), attempts: attempts, since: now - age, by: bench.configuration.delivery, at: now, jitter: 1)
+        }
+        let waits = (0..<5).map { attempts -> Double in
+            guard case .postponed(let until, _, _) = outcome(attempts: attempts) else { return -1 }
+            return until.timeIntervalSince(now)
+        }
+        #expect(zip(waits, [10, 20, 40, 60, 60]).allSatisfy { abs($0 - $1) < 0.001 }, "\(waits)")
+        guard case .postponed = outcome(attempts: 10_000) else { Issue.record("overflow"); return }
+        guard case .failed = outcome(attempts: 3, age: 3601) else { Issue.record("not given up"); return }
+    }
+
+    @Test func aDestinationThatHangsHoldsUpNoOther() async throws {
+        let bench = try bench()
+        let release = DispatchSemaphore(value: 0)
+        let service = service(bench) { paths, destination, each in
+            if destination.name == "a" { release.wait() }
+            for index in paths.indices { each(index, .status(0)) }
+        }
+        let run = Task { try await service.run() }
+        while try !bench.store.pendingDeliveries(to: "b").isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(try bench.store.pendingDeliveries(to: "a").count == 2)
+        release.signal()
+        while try !bench.store.pendingDeliveries(to: "a").isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+        run.cancel()
+        _ = await run.result
+    }
+}

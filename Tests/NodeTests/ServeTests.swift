@@ -1,0 +1,124 @@
+import DICOMCore
+import Foundation
+import Logging
+import NodeConfiguration
+import NodeStore
+import NodeTesting
+import Synchronization
+import Testing
+
+@testable import Node
+
+/// A running node whose worker is a shell script.
+private final class RunningNode: Sendable {
+    let port: Int
+    private let task: Task<Void, any Error>
+
+    init(_ bench: Bench, worker script: String) async throws {
+        let executable = bench.folder.root.appending(path: "worker.sh")
+        try Data("#!/bin/sh\n\(script)\n".utf8).write(to: executable)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: executable.path)
+        let (ports, ready) = AsyncStream<Int>.makeStream()
+        task = Task {
+            defer { ready.finish() }
+            try await serve(bench.configuration, executable: executable, logger: bench.logger) { ready.yield($0) }
+        }
+        var found: Int?
+        for await port in ports {
+            found = port
+            break
+        }
+        guard let found else {
+            try await task.value
+            throw NodeError(.worker, "ended before it was ready")
+        }
+        port = found
+    }
+
+    func stop() async {
+        task.cancel()
+        _ = await task.result
+    }
+}
+
+@Suite struct ServeTests {
+    private static let quick = "completion: {idleSeconds: 0.2, gapSeconds: 1}"
+
+    private func slices(_ heights: [Double]) throws -> [String] {
+        let folder = try Places.temporaryFolder("slices")
+        return try heights.map { z in
+            let path = folder.appending(path: "\(z).dcm").path
+            try Bench.dataSet(sop: "1.1.\(Int(z))", z: z).write(to: path)
+            return path
+        }
+    }
+
+    private func send(_ paths: [String], to port: Int) throws {
+        let sent = try runTool("storescu", ["-aec", "MEDLSAM", "127.0.0.1", "\(port)"] + paths)
+        #expect(sent.status == 0, "\(sent.output)")
+    }
+
+    @Test func aSeriesBecomesAJobAndItsResultReachesTheArchive() async throws {
+        let archive = try Receiver()
+        let bench = try Bench("\(Self.quick)\ndestinations: [{name: archive, aeTitle: ARCHIVE, host: 127.0.0.1, port: \(archive.port)}]")
+        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        try send(slices([1, 2, 3, 4, 5]), to: node.port)
+        let job = try await eventually("the delivery") { try bench.store.jobs().first { $0.sent == 1 } }
+        #expect(job.state == .succeeded && job.instances == 5)
+        #expect(try archive.kept() == ["1.5.dcm"])
+        #expect(try bench.store.job(job.id).evidence?.contains("\"lastAssociation\":\"released\"") == true)
+        await node.stop()
+    }
+
+    @Test func aNodeGoesOnWhereItStopped() async throws {
+        let bench = try Bench(Self.quick)
+        var node = try await RunningNode(bench, worker: "exec sleep 60")
+        try send(slices([1, 2, 3, 4, 5]), to: node.port)
+        _ = try await eventually("the job") { try bench.store.jobs(states: [.running]).first }
+        await node.stop()
+        #expect(try bench.store.jobs().map(\.state) == [.queued])
+        #expect(try bench.store.jobs().map(\.attempts) == [0], "a stop in good order costs no attempt")
+        node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        _ = try await eventually("the result") { try bench.store.jobs(states: [.succeeded]).first }
+        await node.stop()
+    }
+
+    @Test func lateSlicesMakeASupersedingJob() async throws {
+        let bench = try Bench(Self.quick)
+        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        try send(slices([1, 2, 3, 4, 5]), to: node.port)
+        _ = try await eventually("the first job") { try bench.store.jobs(states: [.succeeded]).first }
+        try send(slices([6]), to: node.port)
+        let jobs = try await eventually("the second job") {
+            let jobs = try bench.store.jobs(states: [.succeeded])
+            return jobs.count == 2 ? jobs : nil
+        }
+        #expect(jobs[0].supersedes == jobs[1].id && jobs[0].instances == 6)
+        await node.stop()
+    }
+
+    @Test func aGapIsWaitedForAndThenHandedOn() async throws {
+        let bench = try Bench(Self.quick)
+        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        try send(slices([1, 2, 3, 7, 8, 9]), to: node.port)
+        let job = try await eventually("the job") { try bench.store.jobs(states: [.succeeded]).first }
+        #expect(try bench.store.job(job.id).evidence?.contains("\"gap\":") == true)
+        await node.stop()
+    }
+
+    @Test func aSecondNodeOnTheSameFolderDoesNotStart() async throws {
+        let bench = try Bench()
+        let node = try await RunningNode(bench, worker: "exit 0")
+        await #expect(throws: NodeError.self) { _ = try await RunningNode(bench, worker: "exit 0") }
+        await node.stop()
+    }
+
+    @Test func doctorNamesWhatIsMissingAndWhatToDo() async throws {
+        let bench = try Bench("destinations: [{name: archive, aeTitle: ARCHIVE, host: 127.0.0.1, port: 1}]")
+        let checks = await Doctor.run(bench.configuration)
+        func state(_ name: String) -> Doctor.Check.State? { checks.first { $0.name == name }?.state }
+        #expect(state("data dictionary") == .ok && state("data folder") == .ok && state("disk") == .ok)
+        #expect(state("OpenVINO") == .failure && state("model lite-medsam") == .failure && state("destination archive") == .failure)
+        #expect(checks.allSatisfy { $0.state == .ok || $0.whatToDo != nil })
+    }
+}

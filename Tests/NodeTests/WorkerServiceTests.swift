@@ -1,0 +1,122 @@
+import DICOMCore
+import Foundation
+import NodeStore
+import NodeTesting
+import Testing
+
+@testable import Node
+
+/// Workers here are shell scripts: what a worker does is tried elsewhere, what the node makes of it is tried here.
+@Suite struct WorkerServiceTests {
+    private func service(_ bench: Bench, _ script: String) -> WorkerService {
+        WorkerService(
+            store: bench.store, folder: bench.folder, configuration: bench.configuration, executable: URL(fileURLWithPath: "/bin/sh"),
+            arguments: ["-c", script], alarms: [Alarm()], ended: {}, logger: bench.logger)
+    }
+
+    /// Runs one attempt of the oldest job and tells how the job stands.
+    private func attempt(_ bench: Bench, _ script: String) throws -> JobSummary {
+        let ticket = try #require(try bench.store.claimJob(at: Date()))
+        try service(bench, script).run(ticket, in: WorkerProcess())
+        return try bench.store.job(ticket.id).summary
+    }
+
+    private func say(_ message: WorkerMessage) -> String { "read request; echo '\(NodeJSON.encode(message))'" }
+
+    @Test func aWorkerThatIsKilledCostsOneAttemptAndTheThirdFails() throws {
+        let bench = try Bench()
+        try bench.queueJob()
+        for number in 1...3 {
+            let job = try attempt(bench, "read request; kill -9 $$")
+            #expect(job.attempts == number && job.state == (number < 3 ? .queued : .failed))
+            #expect(job.reason!.contains("signal 9"))
+        }
+        #expect(try bench.store.claimJob(at: Date()) == nil)
+    }
+
+    @Test(arguments: ["exit 0", "exit 7", "echo nonsense", "echo '{\"finished\":{}}'"])
+    func aWorkerWithoutAResultCostsOneAttempt(script: String) throws {
+        let bench = try Bench()
+        try bench.queueJob()
+        #expect(try attempt(bench, script).state == .queued)
+    }
+
+    @Test func aWorkerThatCannotBeStartedCostsOneAttempt() throws {
+        let bench = try Bench()
+        try bench.queueJob()
+        var service = service(bench, "")
+        service = WorkerService(
+            store: bench.store, folder: bench.folder, configuration: bench.configuration, executable: URL(fileURLWithPath: "/nowhere"),
+            alarms: [Alarm()], ended: {}, logger: bench.logger)
+        try service.run(try #require(try bench.store.claimJob(at: Date())), in: WorkerProcess())
+        #expect(try bench.store.jobs().map(\.state) == [.queued])
+    }
+
+    @Test func aWorkerThatTakesTooLongIsKilled() throws {
+        var bench = try Bench()
+        bench.configuration.contouring.timeoutMinutes = 0.005
+        try bench.queueJob()
+        #expect(try attempt(bench, "exec sleep 60").reason!.contains("longer than"))
+    }
+
+    @Test func whatAnotherAttemptCannotChangeIsNotTriedAgain() throws {
+        let bench = try Bench()
+        try bench.queueJob()
+        let refused = try attempt(bench, say(.refused(reason: "Series 1.2 is a localizer.")))
+        #expect(refused.state == .refused && refused.reason == "Series 1.2 is a localizer.")
+        try bench.store.retry(job: refused.id, at: Date())
+        #expect(try attempt(bench, say(.failed(reason: "Model is missing."))).state == .failed)
+    }
+
+    @Test func aStopOfTheNodeDoesNotCountAsAnAttempt() async throws {
+        let bench = try Bench()
+        let id = try bench.queueJob()
+        let ticket = try #require(try bench.store.claimJob(at: Date()))
+        let process = WorkerProcess()
+        let service = service(bench, "exec sleep 60")
+        async let run: Void = onOwnThread("job") { try service.run(ticket, in: process) }
+        process.stop()
+        try await run
+        let job = try bench.store.job(id).summary
+        #expect(job.state == .queued && job.attempts == 0)
+    }
+
+    @Test func aGoodResultIsKeptAndQueuedForEveryDestination() throws {
+        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1}, {name: b, aeTitle: B, host: h, port: 1}]")
+        try bench.queueJob()
+        let job = try attempt(bench, try bench.scriptThatMakesASegmentation())
+        #expect(job.state == .succeeded && job.pending == 2, "\(job)")
+        let result = try #require(try bench.store.job(job.id).results.first)
+        #expect(try DataSet(contentsOf: bench.folder.root.appending(path: result.path).path).string(.sopInstanceUID) == "1.5")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.folder.results.path) == ["\(job.id)"])
+    }
+
+    @Test(arguments: [("1.4", "P1", "1.5"), ("1.3", "P2", "1.5"), ("1.3", "P1", "1.6")])
+    func aResultOfAnotherPatientOrStudyNeverLeaves(study: String, patient: String, reported: String) throws {
+        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1}]")
+        try bench.queueJob(attempts: 1)
+        let job = try attempt(bench, try bench.scriptThatMakesASegmentation(study: study, patient: patient, reported: reported))
+        #expect(job.state == .failed, "\(job)")
+        #expect(try bench.store.pendingDeliveries().isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: bench.folder.results.path).isEmpty)
+    }
+
+    @Test func aWorkerInheritsNoPipeOfAnother() throws {
+        let bench = try Bench()
+        try bench.queueJob()
+        let (strangers, script) = ((0..<8).map { _ in Pipe() }, "n=$(ls -l /proc/$$/fd | grep -c pipe:)")
+        let job = try attempt(bench, "read request; \(script); echo '{\"failed\":{\"reason\":\"'$n'\"}}'")
+        withExtendedLifetime(strangers) {}
+        #expect(Int(job.reason ?? "")! < 8, "its streams and what the shell reads its command by: \(job.reason ?? "")")
+    }
+
+    @Test func theServiceRunsWhatIsQueuedOneAfterTheOther() async throws {
+        let bench = try Bench()
+        try bench.queueJob()
+        let service = service(bench, say(.refused(reason: "No.")))
+        let run = Task { try await service.run() }
+        while try bench.store.jobs(states: [.refused]).isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+        run.cancel()
+        _ = await run.result
+    }
+}
