@@ -16,14 +16,17 @@ namespace {
 using gdcm::TransferSyntax;
 
 /// Holds the codestream's own header against the data set; throws when they do not agree.
-void check(TransferSyntax::TSType syntax, const cgdcm_format &format, const uint8_t *bytes, size_t length) {
+void check(TransferSyntax::TSType syntax, const cgdcm_format &format, std::vector<uint8_t> &stream) {
+    if (format.bits_allocated != 8 && format.bits_allocated != 16) throw std::invalid_argument("its Bits Allocated is neither 8 nor 16");
+    if (format.bits_stored == 0 || format.bits_stored > format.high_bit + 1 || format.high_bit >= format.bits_allocated)
+        throw std::invalid_argument("its Bits Stored and High Bit do not fit Bits Allocated");
     codestream::Frame frame;
     switch (syntax) {
     case TransferSyntax::RLELossless:
-        return codestream::check_rle(bytes, length, format.samples_per_pixel * format.bits_allocated / 8);
+        return codestream::check_rle(stream, format.bits_allocated / 8);
     case TransferSyntax::JPEG2000Lossless:
     case TransferSyntax::JPEG2000:
-        frame = codestream::jpeg2000(bytes, length);
+        frame = codestream::jpeg2000(stream);
         break;
     case TransferSyntax::JPEGBaselineProcess1:
     case TransferSyntax::JPEGExtendedProcess2_4:
@@ -34,61 +37,47 @@ void check(TransferSyntax::TSType syntax, const cgdcm_format &format, const uint
     case TransferSyntax::JPEGLosslessProcess14_1:
     case TransferSyntax::JPEGLSLossless:
     case TransferSyntax::JPEGLSNearLossless:
-        frame = codestream::jpeg(bytes, length);
+        frame = codestream::jpeg(stream);
         break;
     default:
-        throw std::invalid_argument("no codec for its transfer syntax");
+        throw std::invalid_argument("there is no codec for its transfer syntax");
     }
-    if (frame.columns != format.columns || frame.rows != format.rows || frame.samples != format.samples_per_pixel)
-        throw std::invalid_argument("the codestream's columns, rows or samples are not the data set's");
-    if (frame.bits == 0 || frame.bits > format.bits_allocated) throw std::invalid_argument("the codestream's samples are wider than Bits Allocated");
+    if (frame.columns != format.columns || frame.rows != format.rows || frame.components != 1)
+        throw std::invalid_argument("its codestream has other columns, rows or components than the data set");
+    if (frame.bits > format.bits_allocated) throw std::invalid_argument("its codestream has wider samples than Bits Allocated");
 }
 
-/// The pixel data element of one frame. A JFIF header is made a comment: GDCM aborts when its density unit is unknown.
-gdcm::DataElement element(const uint8_t *bytes, size_t length) {
-    std::vector<char> even(bytes, bytes + length);
-    if (length % 2) even.push_back(0);
-    if (codestream::starts_with_jfif(bytes, length)) even[3] = '\xFE';
+gdcm::DataElement pixel_data(std::vector<uint8_t> stream) {
+    if (stream.size() % 2) stream.push_back(0);
     gdcm::Fragment fragment;
-    fragment.SetByteValue(even.data(), static_cast<uint32_t>(even.size()));
+    fragment.SetByteValue(reinterpret_cast<const char *>(stream.data()), static_cast<uint32_t>(stream.size()));
     gdcm::SmartPointer<gdcm::SequenceOfFragments> sequence = new gdcm::SequenceOfFragments;
     sequence->AddFragment(fragment);
-    gdcm::DataElement pixel_data(gdcm::Tag(0x7FE0, 0x0010), 0, gdcm::VR::OB);
-    pixel_data.SetValue(*sequence);
-    return pixel_data;
+    gdcm::DataElement element(gdcm::Tag(0x7FE0, 0x0010), 0, gdcm::VR::OB);
+    element.SetValue(*sequence);
+    return element;
 }
 
-void decode(const char *transfer_syntax, const cgdcm_format &format, const uint8_t *bytes, size_t length, cgdcm_image &image) {
-    const TransferSyntax::TSType syntax = TransferSyntax::GetTSType(transfer_syntax);
-    if (length > UINT32_MAX - 1) throw std::invalid_argument("the codestream is too long");
-    if (format.bits_allocated != 8 && format.bits_allocated != 16) throw std::invalid_argument("Bits Allocated is neither 8 nor 16");
-    if (format.bits_stored == 0 || format.bits_stored > format.high_bit + 1 || format.high_bit >= format.bits_allocated)
-        throw std::invalid_argument("Bits Stored and High Bit do not fit Bits Allocated");
-    const gdcm::PhotometricInterpretation photometric(gdcm::PhotometricInterpretation::GetPIType(format.photometric));
-    if (photometric == gdcm::PhotometricInterpretation::PI_END) throw std::invalid_argument("its Photometric Interpretation is unknown");
-    check(syntax, format, bytes, length);
-
+void decode(TransferSyntax::TSType syntax, const cgdcm_format &format, std::vector<uint8_t> stream, cgdcm_image &image) {
+    if (stream.size() > UINT32_MAX - 1) throw std::invalid_argument("its codestream is too long");
+    check(syntax, format, stream);
     gdcm::Image frame;
     frame.SetTransferSyntax(syntax);
     frame.SetNumberOfDimensions(2);
     frame.SetDimension(0, format.columns);
     frame.SetDimension(1, format.rows);
-    frame.SetPixelFormat(gdcm::PixelFormat(format.samples_per_pixel, format.bits_allocated, format.bits_stored, format.high_bit, format.is_signed != 0));
-    frame.SetPhotometricInterpretation(photometric);
-    frame.SetDataElement(element(bytes, length));
-    image.length = size_t(format.columns) * format.rows * format.samples_per_pixel * (format.bits_allocated / 8);
+    frame.SetPixelFormat(gdcm::PixelFormat(1, format.bits_allocated, format.bits_stored, format.high_bit, format.is_signed != 0));
+    frame.SetPhotometricInterpretation(gdcm::PhotometricInterpretation::MONOCHROME2);
+    frame.SetDataElement(pixel_data(std::move(stream)));
+
+    image.length = size_t(format.columns) * format.rows * (format.bits_allocated / 8);
     if (image.length == 0 || image.length != frame.GetBufferLength()) throw std::invalid_argument("its pixel format is contradictory");
     image.bytes = static_cast<uint8_t *>(std::calloc(image.length, 1));
     if (image.bytes == nullptr) throw std::bad_alloc();
-    if (!frame.GetBuffer(reinterpret_cast<char *>(image.bytes))) throw std::invalid_argument("the codestream cannot be decoded");
-
+    if (!frame.GetBuffer(reinterpret_cast<char *>(image.bytes))) throw std::invalid_argument("its codestream cannot be decoded");
+    if (frame.GetBufferLength() != image.length) throw std::invalid_argument("its codestream has narrower samples than Bits Allocated");
     const gdcm::PixelFormat &decoded = frame.GetPixelFormat();
-    if (frame.GetBufferLength() != image.length) throw std::invalid_argument("the codestream decodes to another size than the data set says");
-    image.format = format;
-    image.format.bits_stored = decoded.GetBitsStored();
-    image.format.high_bit = decoded.GetHighBit();
-    image.format.is_signed = decoded.GetPixelRepresentation() != 0;
-    std::snprintf(image.format.photometric, sizeof image.format.photometric, "%s", frame.GetPhotometricInterpretation().GetString());
+    image.format = {format.columns, format.rows, format.bits_allocated, decoded.GetBitsStored(), decoded.GetHighBit(), decoded.GetPixelRepresentation() != 0};
 }
 
 } // namespace
@@ -103,12 +92,12 @@ extern "C" int cgdcm_decode(const char *transfer_syntax, const cgdcm_format *for
             gdcm::Trace::WarningOff();
             gdcm::Trace::ErrorOff();
         });
-        decode(transfer_syntax, *format, codestream, length, *image);
+        decode(TransferSyntax::GetTSType(transfer_syntax), *format, {codestream, codestream + length}, *image);
         return 1;
     } catch (const std::exception &error) {
         std::snprintf(reason, reason_size, "%s", error.what());
     } catch (...) {
-        std::snprintf(reason, reason_size, "the codec failed");
+        std::snprintf(reason, reason_size, "its codec failed");
     }
     cgdcm_image_free(image);
     return 0;

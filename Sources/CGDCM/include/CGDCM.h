@@ -1,4 +1,4 @@
-/// The C face of GDCM: one compressed frame to native samples.
+/// The C face of GDCM: one compressed greyscale frame to native samples.
 ///
 /// Only codecs are used. GDCM's parser aborts by assertion, or allocates gigabytes, on files whose lengths lie (one in a
 /// hundred mutated files); DCMTK reads the files, and what is handed over here is a codestream and what it must hold.
@@ -11,13 +11,13 @@ extern "C" {
 /// Version of the toolkit this face was built with.
 const char *cgdcm_version(void);
 
-/// The Image Pixel module (PS3.3 C.7.6.3) of one frame.
+/// How one frame's samples are stored: part of the Image Pixel module (PS3.3 C.7.6.3).
 typedef struct {
-    uint32_t columns, rows, samples_per_pixel, bits_allocated, bits_stored, high_bit;
+    uint32_t columns, rows;
+    /// Bits Allocated is 8 or 16.
+    uint32_t bits_allocated, bits_stored, high_bit;
     /// Whether samples are two's complement: Pixel Representation (0028,0103).
     int32_t is_signed;
-    /// Photometric Interpretation (0028,0004).
-    char photometric[17];
 } cgdcm_format;
 
 /// A decoded frame.
@@ -32,8 +32,8 @@ typedef struct {
 /// Decodes one frame's codestream. Never throws.
 ///
 /// Returns 1 and fills `image`, or returns 0 and writes why into `reason`. The codestream's own header must agree with
-/// `format` on columns, rows and samples, which bounds what is allocated. GDCM's JPEG codec may write a line to standard
-/// error.
+/// `format` on columns and rows and hold one component, which bounds what is allocated. GDCM's JPEG codec may write a line
+/// to standard error.
 int cgdcm_decode(const char *transfer_syntax, const cgdcm_format *format, const uint8_t *codestream, size_t length,
                  cgdcm_image *image, char *reason, size_t reason_size);
 

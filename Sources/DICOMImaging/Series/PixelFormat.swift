@@ -54,11 +54,8 @@ struct PixelFormat: Hashable, Sendable {
             return (try words(in: bytes), self)
         }
         guard let codestream = dataSet.codestream() else { throw Refusal(.unreadable, "it has no pixel data") }
-        var format = cgdcm_format()
-        (format.columns, format.rows, format.samples_per_pixel) = (UInt32(columns), UInt32(rows), 1)
-        (format.bits_allocated, format.bits_stored, format.high_bit) = (UInt32(bitsAllocated), UInt32(bitsStored), UInt32(highBit))
-        format.is_signed = isSigned ? 1 : 0
-        withUnsafeMutableBytes(of: &format.photometric) { $0.copyBytes(from: "MONOCHROME2".utf8) }
+        var format = cgdcm_format(columns: UInt32(columns), rows: UInt32(rows), bits_allocated: UInt32(bitsAllocated),
+                                  bits_stored: UInt32(bitsStored), high_bit: UInt32(highBit), is_signed: isSigned ? 1 : 0)
         var image = cgdcm_image(), reason = [CChar](repeating: 0, count: 200)
         guard cgdcm_decode(uid.string, &format, codestream, codestream.count, &image, &reason, reason.count) != 0 else {
             throw Refusal(.unreadable, String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
