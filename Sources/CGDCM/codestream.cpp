@@ -17,6 +17,11 @@ bool is_frame_header(uint32_t marker) {
     return (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) || marker == 0xF7;
 }
 
+/// DHT, DAC, DQT, DRI, COM, LSE: what may stand beside a frame header and before a scan.
+bool is_table_or_comment(uint32_t marker) {
+    return marker == 0xC4 || marker == 0xCC || marker == 0xDB || marker == 0xDD || marker == 0xFE || marker == 0xF8;
+}
+
 } // namespace
 
 codestream::Frame codestream::jpeg(std::vector<uint8_t> &stream) {
@@ -24,12 +29,13 @@ codestream::Frame codestream::jpeg(std::vector<uint8_t> &stream) {
     Frame frame = {};
     for (size_t at = 2;;) {
         const uint32_t marker = big(stream, at + 1, 1);
-        if (big(stream, at, 1) != 0xFF || marker < 0xC0) throw std::invalid_argument("its codestream has a broken marker");
+        if (big(stream, at, 1) != 0xFF) throw std::invalid_argument("its codestream has a broken marker");
         if (marker == 0xFF) { ++at; continue; }  // fill byte
         const uint32_t length = big(stream, at + 2, 2);
         if (is_frame_header(marker)) frame = {big(stream, at + 7, 2), big(stream, at + 5, 2), big(stream, at + 9, 1), big(stream, at + 4, 1)};
-        if (marker == 0xDA) break;
-        if (marker >= 0xE0 && marker <= 0xEF) stream[at + 1] = 0xFE;
+        else if (marker == 0xDA) break;
+        else if (marker >= 0xE0 && marker <= 0xEF) stream[at + 1] = 0xFE;
+        else if (!is_table_or_comment(marker)) throw std::invalid_argument("its codestream has a marker out of place");
         if (length < 2) throw std::invalid_argument("its codestream has a broken segment");
         at += 2 + length;
     }
