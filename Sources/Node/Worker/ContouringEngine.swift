@@ -27,14 +27,14 @@ public struct MedLSAMEngine: ContouringEngine {
 
     /// Loads everything; throws what is missing and what to do about it. `threads` 0 is one a processor core.
     public init(templateSet name: String, folders: ModelFolders, threads: Int = 0) throws {
-        let templates = try TemplateLibrary(folder: folders.templates).load(name)
         let library = ModelLibrary(folders: folders)
+        let digests = try [Self.networks.localiser, Self.networks.segmenter].map { (name: $0, digest: try library.verify($0)) }
+        let templates = try TemplateLibrary(folder: folders.templates).load(name)
         let threads = threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount
         // One stream a thread: contouring calls the networks from as many threads of its own.
         func graph(_ graph: String, of model: String) throws -> any Model {
             try library.load(model, graph: graph, threads: threads, streams: threads)
         }
-        let digests = try [Self.networks.localiser, Self.networks.segmenter].map { (name: $0, digest: try library.verify($0)) }
         models = try digests.map {
             ResultContext.Model(name: $0.name, version: try library.status(of: $0.name).manifest.version, digest: $0.digest)
         }

@@ -1,0 +1,109 @@
+import DICOMCore
+import DICOMImaging
+import Foundation
+import ImagingGeometry
+import NodeTesting
+import Testing
+
+@testable import MedLSAM
+@testable import Node
+@testable import NodeStore
+
+/// Finds a block in the middle of any volume, and no other structure.
+private struct FakeEngine: ContouringEngine {
+    let templateSet = "fake", templateSetVersion = "1"
+    let models = [ResultContext.Model(name: "fake", version: "1", digest: "00")]
+    var findsNothing = false
+
+    func contour(
+        _ volume: Volume, seed: UInt64, progress: @escaping @Sendable (ContouringStage, Double) -> Void
+    ) throws -> [StructureOutcome] {
+        progress(.localising, 0)
+        progress(.segmenting, 0.5)
+        var voxels = [UInt8](repeating: 0, count: volume.voxels.count)
+        let size = volume.geometry.size
+        for z in 2..<5 { for y in 1..<3 { for x in 1..<3 { voxels[(z * size.y + y) * size.x + x] = 1 } } }
+        let definitions = StructureDefinition.headNeck
+        let found = StructureOutcome(
+            definition: definitions[0], state: .segmented, confidence: 0.9, mask: Mask(geometry: volume.geometry, voxels: voxels), boxLPS: nil)
+        let rest = [
+            StructureOutcome(definition: definitions[1], state: .notInFieldOfView, confidence: nil, mask: nil, boxLPS: nil),
+            StructureOutcome(definition: definitions[2], state: .withheld(reason: "the networks disagree"), confidence: 0.1, mask: nil, boxLPS: nil),
+        ]
+        return (findsNothing ? [] : [found]) + rest
+    }
+}
+
+@Suite struct ContouringJobTests {
+    private let paths: [String]
+
+    init() throws {
+        let folder = try Places.temporaryFolder("series")
+        paths = try (1...6).map { k in
+            let path = folder.appending(path: "\(k).dcm").path
+            try Bench.dataSet(sop: "1.1.\(k)", z: Double(k)).write(to: path)
+            return path
+        }
+    }
+
+    private func run(_ engine: FakeEngine = FakeEngine(), overlay: Bool = false, at date: Date = Date()) throws -> (JobReport, URL) {
+        let output = try Places.temporaryFolder("output")
+        let job = ContouringJob(engine: engine, deviceSerialNumber: "TEST", contentDate: date)
+        return (try job.run(paths: paths, output: output, overlay: overlay), output)
+    }
+
+    @Test func aSeriesInFilesBecomesASegmentationAndAStructureSetInFiles() throws {
+        let (report, output) = try run(overlay: true)
+        #expect(report.objects.map(\.file) == ["SEG.dcm", "RTSTRUCT.dcm"])
+        #expect(report.structures.map(\.state) == [.segmented, .notInFieldOfView, .withheld])
+        #expect(report.structures[0].volumeMillilitres == 0.012 && report.structures[2].reason == "the networks disagree")
+        #expect(report.stages.map(\.name) == ["reading", "localising", "segmenting", "writing"])
+        #expect(report.slices == 6 && report.peakMemoryMegabytes > 1 && report.withheldReason == nil)
+        let ticket = JobTicket(
+            id: 1, attempt: 1, seriesInstanceUID: "1.2", studyInstanceUID: "1.3", templateSet: "fake",
+            patientDigest: patientDigest(of: try Bench.dataSet(sop: "1.1")), created: Date(), paths: paths)
+        for object in report.objects { try ResultCheck.verify(output.appending(path: object.file), is: object, of: ticket) }
+        #expect(try NodeJSON.decode(JobReport.self, from: String(contentsOf: output.appending(path: "report.json"), encoding: .utf8)).slices == 6)
+        #expect(try runTool("file", [output.appending(path: "overlay.png").path]).output.contains("PNG image"))
+        let masks = try StructureSetReader.masks(
+            in: DataSet(contentsOf: output.appending(path: "RTSTRUCT.dcm").path), geometry: CTSeries.read(paths: paths).volume.geometry)
+        #expect(masks.count == 1 && masks.values.first?.count == 12)
+    }
+
+    @Test func theSameInputGivesTheSameUIDsAtAnotherTime() throws {
+        let (one, _) = try run()
+        let (two, _) = try run(at: Date() + 1000)
+        #expect(one.objects.map(\.sopInstanceUID) == two.objects.map(\.sopInstanceUID))
+    }
+
+    @Test func whereNothingIsSegmentedThereAreNoObjectsButReasons() throws {
+        let (report, output) = try run(FakeEngine(findsNothing: true))
+        #expect(report.objects.isEmpty)
+        #expect(report.withheldReason?.contains("the networks disagree") == true && report.withheldReason?.contains("not in the field of view") == true)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: output.path) == ["report.json"])
+    }
+
+    @Test func aWorkerSaysWhetherTryingAgainCouldHelp() throws {
+        func answer(_ inputs: [String], engine: () throws -> any ContouringEngine = { FakeEngine() }) throws -> WorkerMessage {
+            let folders = ModelFolders(try Bench().configuration.models)
+            return Worker.answer(
+                to: WorkerRequest(
+                    inputs: inputs, output: try Places.temporaryFolder("output").path, templateSet: "fake", models: folders, threads: 1,
+                    deviceSerialNumber: "TEST", contentDate: Date()),
+                engine: { _ in try engine() }, progress: { _, _ in })
+        }
+        guard case .finished = try answer(paths) else { Issue.record("not finished"); return }
+        guard case .refused(let gap) = try answer(Array(paths[...2] + paths[4...])) else { Issue.record("not refused"); return }
+        #expect(gap.contains("1.2"))
+        try Data("not DICOM".utf8).write(to: URL(fileURLWithPath: paths[0]))
+        guard case .failed = try answer(paths) else { Issue.record("not failed"); return }
+        guard case .stumbled = try answer(paths, engine: { throw POSIXError(.ENOSPC) }) else { Issue.record("not stumbled"); return }
+        let bench = try Bench()
+        guard case .failed(let missing) = Worker.answer(
+            to: WorkerRequest(
+                inputs: paths, output: "/nowhere", templateSet: "head-neck", models: ModelFolders(bench.configuration.models), threads: 1,
+                deviceSerialNumber: "TEST", contentDate: Date()), progress: { _, _ in })
+        else { Issue.record("not failed"); return }
+        #expect(missing.contains("no weights"), "\(missing)")
+    }
+}
