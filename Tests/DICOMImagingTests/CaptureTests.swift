@@ -21,7 +21,7 @@ import Testing
             print(image.size, *((pixels == c).all(-1).sum() > 100 for c in ([255, 138, 128], [41, 121, 255], [0, 200, 83])))
             """
         let result = try ResultFixture.judge(script, [path])
-        #expect(result.output == "(1024, 1024) True True True\n", "\(result.output)")
+        #expect(result.output == "(1280, 1280) True True True\n", "\(result.output)")
     }
 
     @Test func aBallStaysRoundInEveryPlane() throws {

@@ -11,17 +11,17 @@ public enum OverlayMontage {
 
     /// Draws twelve axial, two coronal and two sagittal slices through the structures, as a PNG file's bytes.
     ///
-    /// Four by four tiles of `tileSize` pixels, all at one scale with square pixels, from the top left: axial slices as stored,
-    /// the uppermost first, then coronal and sagittal ones with the patient's head up. Without structures the whole volume is shown.
-    public static func png(volume: Volume, segments: [ResultSegment], tileSize: Int = 256) -> [UInt8] {
+    /// Four by four tiles of `tileSize` pixels, square in millimetres, from the top left: evenly chosen axial slices as stored, the
+    /// uppermost first; then the coronal and sagittal slices that cut most structures, with the patient's head up. Without
+    /// structures the whole volume is shown.
+    public static func png(volume: Volume, segments: [ResultSegment], tileSize: Int = 320) -> [UInt8] {
         let drawn = segments.filter { $0.state == .segmented && $0.mask?.geometry == volume.geometry }
         let geometry = volume.geometry, whole = VoxelBox(lower: .zero, upper: geometry.size &- 1)
-        let structures = drawn.compactMap { $0.mask?.boundingBox }.reduce(nil as VoxelBox?) { sum, box in
-            VoxelBox(lower: pointwiseMin(sum?.lower ?? box.lower, box.lower), upper: pointwiseMax(sum?.upper ?? box.upper, box.upper))
-        }
+        let boxes = drawn.compactMap { $0.mask?.boundingBox }
+        let structures = boxes.reduce(boxes.first) { VoxelBox(lower: pointwiseMin($0!.lower, $1.lower), upper: pointwiseMax($0!.upper, $1.upper)) }
         let margin = SIMD3<Int>((SIMD3(repeating: marginMM) / geometry.spacingMM).rounded(.up))
         let shown = structures?.grown(by: margin, within: geometry) ?? whole
-        let tiles = planes(through: structures ?? whole, headUp: geometry.sliceIndexDirection.z >= 0)
+        let tiles = planes(through: boxes, within: structures ?? whole, headUp: geometry.sliceIndexDirection.z >= 0)
         let columns = 4, rows = 4
         var picture = [UInt8](repeating: 0, count: columns * rows * tileSize * tileSize)
         for (number, plane) in tiles.enumerated() {
@@ -34,14 +34,21 @@ public enum OverlayMontage {
         return PNG.encode(picture, width: columns * tileSize, height: rows * tileSize, palette: palette)
     }
 
-    private static func planes(through box: VoxelBox, headUp: Bool) -> [Plane] {
-        func spread(_ count: Int, _ axis: Int) -> [Int] {
-            (0..<count).map { box.lower[axis] + (2 * $0 + 1) * box.size[axis] / (2 * count) }
+    private static func planes(through structures: [VoxelBox], within box: VoxelBox, headUp: Bool) -> [Plane] {
+        /// The middles of equal parts of the box; or the slice of each part that cuts most structures, the nearest to its middle.
+        func spread(_ count: Int, _ axis: Int, fullest: Bool) -> [Int] {
+            (0..<count).map { n in
+                let start = box.lower[axis] + n * box.size[axis] / count, end = box.lower[axis] + (n + 1) * box.size[axis] / count
+                let middle = (start + end) / 2
+                guard fullest, start < end else { return middle }
+                let cut = { (index: Int) in structures.count { ($0.lower[axis]...$0.upper[axis]).contains(index) } }
+                return (start..<end).max { (cut($0), -abs($0 - middle)) < (cut($1), -abs($1 - middle)) }!
+            }
         }
-        let axial = headUp ? spread(12, 2).reversed() : spread(12, 2)
-        return axial.map { Plane(across: 0, down: 1, along: 2, index: $0, upsideDown: false) }
-            + spread(2, 1).map { Plane(across: 0, down: 2, along: 1, index: $0, upsideDown: headUp) }
-            + spread(2, 0).map { Plane(across: 1, down: 2, along: 0, index: $0, upsideDown: headUp) }
+        let axial = spread(12, 2, fullest: false)
+        return (headUp ? axial.reversed() : axial).map { Plane(across: 0, down: 1, along: 2, index: $0, upsideDown: false) }
+            + spread(2, 1, fullest: true).map { Plane(across: 0, down: 2, along: 1, index: $0, upsideDown: headUp) }
+            + spread(2, 0, fullest: true).map { Plane(across: 1, down: 2, along: 0, index: $0, upsideDown: headUp) }
     }
 }
 
@@ -61,8 +68,8 @@ private struct Tile {
 
     init(plane: Plane, box: VoxelBox, geometry: VolumeGeometry, size: Int) {
         let spacing = geometry.spacingMM
-        // One scale for all tiles, so that they compare.
-        let pixel = (SIMD3<Double>(box.size) * spacing).max() / Double(size)
+        let extent = SIMD3<Double>(box.size) * spacing
+        let pixel = max(extent[plane.across], extent[plane.down]) / Double(size)
         func indices(_ axis: Int, flipped: Bool) -> [Double?] {
             let middle = Double(box.lower[axis] + box.upper[axis]) / 2, last = Double(geometry.size[axis]) - 0.5
             return (0..<size).map { n in
