@@ -36,7 +36,7 @@ public func serve(
             store: store, folder: folder, configuration: configuration, executable: executable, alarms: workers,
             ended: { outboxes.forEach { $0.ring() } }, logger: logger),
         AssemblyService(store: store, configuration: configuration, alarm: assembly, queued: { workers.forEach { $0.ring() } }, logger: logger),
-        ReceivingService(provider: provider, onReady: onReady, logger: logger),
+        ReceivingService(provider: provider, onReady: onReady),
     ]
     let group = ServiceGroup(
         configuration: .init(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))

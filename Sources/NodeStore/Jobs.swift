@@ -51,8 +51,12 @@ public enum JobOutcome: Sendable {
 
 extension Store {
     /// Takes the oldest queued job, counting the attempt before anything of it runs; nil when none waits.
-    public func claimJob(at now: Date) throws -> JobTicket? {
+    ///
+    /// `alive`: the jobs that the caller runs at this time. Any other that is down as running has lost its attempt: its end could
+    /// not be recorded.
+    public func claimJob(alive: Set<Int64>, at now: Date) throws -> JobTicket? {
         try groupCommit { db in
+            _ = try Self.loseAttempts(except: alive, reason: "The end of an attempt could not be recorded.", at: now, in: db)
             guard let row = try Row.fetchOne(
                 db,
                 sql: """
@@ -142,7 +146,14 @@ extension Store {
         }
     }
 
-    static func loseAttempt(of id: Int64, reason: String, at now: Date, in db: Database) throws {
+    /// Takes an attempt from every running job but those; returns how many.
+    static func loseAttempts(except alive: Set<Int64>, reason: String, at now: Date, in db: Database) throws -> Int {
+        let lost = try Int64.fetchAll(db, sql: "SELECT id FROM job WHERE state = 'running'").filter { !alive.contains($0) }
+        for job in lost { try loseAttempt(of: job, reason: reason, at: now, in: db) }
+        return lost.count
+    }
+
+    private static func loseAttempt(of id: Int64, reason: String, at now: Date, in db: Database) throws {
         let row = try Row.fetchOne(
             db,
             sql: "SELECT attempts, max_attempts, EXISTS (SELECT 1 FROM job n WHERE n.supersedes = j.id) AS superseded FROM job j WHERE id = ?",

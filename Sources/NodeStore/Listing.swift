@@ -10,7 +10,7 @@ public struct JobSummary: Sendable, Codable {
     public let seriesInstanceUID, studyInstanceUID: String
     public let templateSet: String?
     public let attempts, maximumAttempts: Int
-    /// Current instances of the series.
+    /// Instances that the job covers; of the whole series when nothing is to be run.
     public let instances: Int
     public let created: Date
     public let started, ended: Date?
@@ -80,7 +80,8 @@ extension Store {
 
     private static let select = """
         SELECT j.*, s.series_uid, s.study_uid,
-            (SELECT count(*) FROM instance i WHERE i.series = s.id AND i.state = 'current') AS instances,
+            CASE WHEN j.template_set IS NULL THEN (SELECT count(*) FROM instance i WHERE i.series = s.id AND i.state = 'current')
+                ELSE (SELECT count(*) FROM job_instance ji WHERE ji.job = j.id) END AS instances,
             (SELECT count(*) FROM delivery d JOIN result r ON r.id = d.result WHERE r.job = j.id AND d.state = 'sent') AS delivered,
             (SELECT count(*) FROM delivery d JOIN result r ON r.id = d.result WHERE r.job = j.id AND d.state = 'pending') AS pending,
             (SELECT count(*) FROM delivery d JOIN result r ON r.id = d.result WHERE r.job = j.id AND d.state = 'failed') AS undelivered

@@ -23,9 +23,7 @@ extension Store {
             try db.execute(
                 sql: "UPDATE association SET ended = ?, ending = 'lost' WHERE ended IS NULL", arguments: [now.timeIntervalSince1970])
             recovery.lostAssociations = db.changesCount
-            let running = try Int64.fetchAll(db, sql: "SELECT id FROM job WHERE state = 'running'")
-            for job in running { try Self.loseAttempt(of: job, reason: "The node stopped while the job ran.", at: now, in: db) }
-            recovery.interruptedJobs = running.count
+            recovery.interruptedJobs = try Self.loseAttempts(except: [], reason: "The node stopped while the job ran.", at: now, in: db)
             let rows = try Row.fetchAll(db, sql: "SELECT id, path, state FROM instance")
             for row in rows where row["state"] != "missing" && !files.contains(row["path"]) {
                 try db.execute(sql: "UPDATE instance SET state = 'missing' WHERE id = ?", arguments: [row["id"] as Int64])

@@ -42,7 +42,7 @@ struct Bench {
     func runningJob() throws -> JobTicket {
         try record(instance())
         try complete()
-        return try #require(try store.claimJob(at: start))
+        return try #require(try store.claimJob(alive: [], at: start))
     }
 }
 
@@ -114,7 +114,7 @@ let objects = [
         try bench.record(bench.instance(digest: "old"))
         #expect(try bench.record(bench.instance(digest: "new")) == .replacement)
         try bench.complete()
-        #expect(try bench.store.claimJob(at: start)?.paths == [bench.instance(digest: "new").path])
+        #expect(try bench.store.claimJob(alive: [], at: start)?.paths == [bench.instance(digest: "new").path])
         #expect(try bench.store.pool.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM instance") } == 2)
     }
 
@@ -187,11 +187,11 @@ let objects = [
             #expect(ticket.attempt == attempt)
             let state = try bench.store.finish(job: ticket.id, .attemptLost(reason: "Signal 9."), at: start)
             #expect(state == (attempt < 3 ? .queued : .failed))
-            if attempt < 3 { ticket = try #require(try bench.store.claimJob(at: start)) }
+            if attempt < 3 { ticket = try #require(try bench.store.claimJob(alive: [], at: start)) }
         }
         #expect(try bench.store.job(ticket.id).summary.reason == "Signal 9. (attempt 3 of 3)")
         try bench.store.retry(job: ticket.id, at: start)
-        #expect(try bench.store.claimJob(at: start)?.attempt == 1)
+        #expect(try bench.store.claimJob(alive: [], at: start)?.attempt == 1)
     }
 
     @Test func aStopOfTheNodeCostsTheRunningJobOneAttempt() throws {
@@ -199,7 +199,14 @@ let objects = [
         _ = try bench.runningJob()
         let again = try Store(folder: bench.store.folder)
         #expect(try again.recover(files: [bench.instance().path], at: start).interruptedJobs == 1)
-        #expect(try again.claimJob(at: start)?.attempt == 2)
+        #expect(try again.claimJob(alive: [], at: start)?.attempt == 2)
+    }
+
+    @Test func aJobWhoseEndWasNotRecordedLosesTheAttempt() throws {
+        let bench = try Bench()
+        let lost = try bench.runningJob()
+        #expect(try bench.store.claimJob(alive: [lost.id], at: start) == nil)
+        #expect(try bench.store.claimJob(alive: [], at: start)?.attempt == 2)
     }
 
     @Test func lateSlicesSupersedeAQueuedJobAtOnce() throws {
@@ -210,7 +217,7 @@ let objects = [
         let second = try #require(try bench.complete())
         #expect(try bench.store.jobs().map(\.state) == [.queued, .superseded])
         #expect(try bench.store.job(second).summary.supersedes == first)
-        #expect(try bench.store.claimJob(at: start)?.paths.count == 2)
+        #expect(try bench.store.claimJob(alive: [], at: start)?.paths.count == 2)
     }
 
     @Test func lateSlicesLeaveARunningJobItsInputAndItsResultsUnsent() throws {
@@ -219,13 +226,13 @@ let objects = [
         try bench.record(bench.instance("1.10"))
         let second = try #require(try bench.complete())
         #expect(running.paths.count == 1)
-        #expect(try bench.store.claimJob(at: start) == nil, "one job of a series at a time")
+        #expect(try bench.store.claimJob(alive: [running.id], at: start) == nil, "one job of a series at a time")
         let state = try bench.store.finish(
             job: running.id, .succeeded(results: objects, destinations: ["archive"], report: "{}"), at: start)
         #expect(state == .superseded)
         #expect(try bench.store.pendingDeliveries().isEmpty)
         #expect(try bench.store.job(running.id).results.count == 2)
-        #expect(try bench.store.claimJob(at: start)?.id == second)
+        #expect(try bench.store.claimJob(alive: [], at: start)?.id == second)
     }
 
     @Test func onlyARunningJobCanEnd() throws {

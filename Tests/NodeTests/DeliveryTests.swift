@@ -17,7 +17,7 @@ private let destinations = """
     private func bench() throws -> Bench {
         let bench = try Bench(destinations)
         let id = try bench.queueJob()
-        _ = try bench.store.claimJob(at: Date())
+        _ = try bench.store.claimJob(alive: [], at: Date())
         let results = [(NewResult.Kind.segmentation, "1.5"), (.structureSet, "1.6")].map { kind, sop in
             NewResult(kind: kind, sopClassUID: "1.4", sopInstanceUID: sop, path: "results/\(id)/\(kind.rawValue).dcm")
         }

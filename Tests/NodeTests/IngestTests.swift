@@ -130,7 +130,7 @@ final class Receiver {
     private func bench(port: Int) throws -> (Bench, DeliveryService) {
         let bench = try Bench("destinations: [{name: archive, aeTitle: ARCHIVE, host: 127.0.0.1, port: \(port)}]")
         let id = try bench.queueJob()
-        _ = try bench.store.claimJob(at: Date())
+        _ = try bench.store.claimJob(alive: [], at: Date())
         let result = NewResult(
             kind: .segmentation, sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: "1.5", path: "results/SEG.dcm")
         try Bench.dataSet(sop: "1.5", sopClass: SOPClass.segmentationStorage).write(to: bench.folder.root.appending(path: result.path).path)

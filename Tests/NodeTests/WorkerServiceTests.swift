@@ -16,7 +16,7 @@ import Testing
 
     /// Runs one attempt of the oldest job and tells how the job stands.
     private func attempt(_ bench: Bench, _ script: String) throws -> JobSummary {
-        let ticket = try #require(try bench.store.claimJob(at: Date()))
+        let ticket = try #require(try bench.store.claimJob(alive: [], at: Date()))
         try service(bench, script).run(ticket, in: WorkerProcess())
         return try bench.store.job(ticket.id).summary
     }
@@ -31,7 +31,7 @@ import Testing
             #expect(job.attempts == number && job.state == (number < 3 ? .queued : .failed))
             #expect(job.reason!.contains("signal 9"))
         }
-        #expect(try bench.store.claimJob(at: Date()) == nil)
+        #expect(try bench.store.claimJob(alive: [], at: Date()) == nil)
     }
 
     @Test(arguments: ["exit 0", "exit 7", "echo nonsense", "echo '{\"finished\":{}}'"])
@@ -48,7 +48,7 @@ import Testing
         service = WorkerService(
             store: bench.store, folder: bench.folder, configuration: bench.configuration, executable: URL(fileURLWithPath: "/nowhere"),
             alarms: [Alarm()], ended: {}, logger: bench.logger)
-        try service.run(try #require(try bench.store.claimJob(at: Date())), in: WorkerProcess())
+        try service.run(try #require(try bench.store.claimJob(alive: [], at: Date())), in: WorkerProcess())
         #expect(try bench.store.jobs().map(\.state) == [.queued])
     }
 
@@ -71,7 +71,7 @@ import Testing
     @Test func aStopOfTheNodeDoesNotCountAsAnAttempt() async throws {
         let bench = try Bench()
         let id = try bench.queueJob()
-        let ticket = try #require(try bench.store.claimJob(at: Date()))
+        let ticket = try #require(try bench.store.claimJob(alive: [], at: Date()))
         let process = WorkerProcess()
         let service = service(bench, "exec sleep 60")
         async let run: Void = onOwnThread("job") { try service.run(ticket, in: process) }

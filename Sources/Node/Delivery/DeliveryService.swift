@@ -43,22 +43,22 @@ struct DeliveryService: Service {
     func deliver(to destination: Configuration.Destination, at now: Date) throws -> Date? {
         let due = try store.pendingDeliveries(to: destination.name).filter { $0.nextAttempt <= now }
         if !due.isEmpty {
-            var open = Set(due.indices)
+            var answers: [Int: Result<Void, any Error>] = [:]
+            func note(_ index: Int, _ answer: Answer) {
+                if answers[index] == nil { answers[index] = Result { try record(due[index], answer, to: destination) } }
+            }
             var failure: String?
             do {
-                try send(due.map { folder.root.appending(path: $0.path).path }, destination) { index, answer in
-                    guard open.remove(index) != nil else { return }
-                    record(due[index], answer, to: destination)
-                }
+                try send(due.map { folder.root.appending(path: $0.path).path }, destination, note)
             } catch { failure = "\(error)" }
-            for index in open.sorted() {
-                record(due[index], .notSent(reason: failure ?? "The association ended before it was sent."), to: destination)
-            }
+            for index in due.indices { note(index, .notSent(reason: failure ?? "The association ended before it was sent.")) }
+            // What could not be recorded stays pending and is repeated, which does no harm: the UIDs are the same.
+            for answer in answers.values { try answer.get() }
         }
         return try store.pendingDeliveries(to: destination.name).first?.nextAttempt
     }
 
-    private func record(_ delivery: Delivery, _ answer: Answer, to destination: Configuration.Destination) {
+    private func record(_ delivery: Delivery, _ answer: Answer, to destination: Configuration.Destination) throws {
         let now = Date()
         let outcome = Self.outcome(
             of: answer, attempts: delivery.attempts, since: delivery.created, by: configuration.delivery, at: now,
@@ -69,8 +69,7 @@ struct DeliveryService: Service {
         case .postponed(let until, _, let reason): logger.warning("Not sent \(object): \(reason) Again in \(Int(until.timeIntervalSince(now))) s.")
         case .failed(_, let reason): logger.error("Given up \(object): \(reason)")
         }
-        // Were this lost, the delivery would stay pending and be repeated, which does no harm: the UIDs are the same.
-        do { try store.record(delivery: delivery.id, outcome, at: now) } catch { logger.error("Delivery of \(object) cannot be recorded: \(error)") }
+        try store.record(delivery: delivery.id, outcome, at: now)
     }
 
     /// What an answer means: success and warnings (PS3.4 table B.2-1) are delivered, all else is tried again, each time after twice

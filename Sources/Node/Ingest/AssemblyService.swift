@@ -41,7 +41,8 @@ struct AssemblyService: Service {
     }
 
     private func stack(of series: Int64) throws -> (instances: Int, gap: String?) {
-        let headers = try store.headers(ofSeries: series).map { try NodeJSON.decode(SliceHeader.self, from: String(decoding: $0, as: UTF8.self)) }
-        return (headers.count, SliceStack.gap(in: headers))
+        let records = try store.headers(ofSeries: series)
+        let headers = records.compactMap { try? NodeJSON.decode(SliceHeader.self, from: String(decoding: $0, as: UTF8.self)) }
+        return (records.count, SliceStack.gap(in: headers))
     }
 }

@@ -89,7 +89,8 @@ final class Ingest: StorageHandler {
         switch try store.record(instance, of: record, directories: place.directories, at: Date()) {
         case .new: break
         case .known(let known):
-            if known != place.path { unlink(folder.root.appending(path: place.path).path) }
+            // The same data set: taking the place of the older file cannot lose anything, even if somebody removed that one.
+            if known != place.path { rename(folder.root.appending(path: place.path).path, folder.root.appending(path: known).path) }
         case .replacement: logger.warning("Instance \(instance.sopInstanceUID) came again with other content; the later one counts.")
         case .quarantined(let reason): logger.warning("Instance \(instance.sopInstanceUID) is kept apart. \(reason)")
         }

@@ -26,9 +26,8 @@ struct WorkerService: Service {
                 for (number, alarm) in alarms.enumerated() {
                     group.addTask {
                         await alarm.answer("worker \(number + 1)", logger: logger) {
-                            while let process = running.add() {
-                                defer { running.remove(process) }
-                                guard let ticket = try store.claimJob(at: Date()) else { break }
+                            while let (ticket, process) = try running.start({ try store.claimJob(alive: $0, at: Date()) }) {
+                                defer { running.end(ticket.id) }
                                 try run(ticket, in: process)
                                 ended()
                             }
@@ -106,27 +105,27 @@ struct WorkerService: Service {
     }
 }
 
-/// The workers that run at this time.
+/// The workers that run at this time, by job.
 private final class RunningWorkers: Sendable {
     /// Nil once the node stops.
-    private let processes = Mutex<[WorkerProcess]?>([])
+    private let workers = Mutex<[Int64: WorkerProcess]?>([:])
 
-    /// A new one; nil when no more are to be started.
-    func add() -> WorkerProcess? {
-        processes.withLock { processes in
-            guard processes != nil else { return nil }
+    /// Claims a job, given those that run, and makes its worker; nil when none waits or no more are to be started.
+    func start(_ claim: (Set<Int64>) throws -> JobTicket?) throws -> (JobTicket, WorkerProcess)? {
+        try workers.withLock { workers in
+            guard let running = workers, let ticket = try claim(Set(running.keys)) else { return nil }
             let process = WorkerProcess()
-            processes?.append(process)
-            return process
+            workers?[ticket.id] = process
+            return (ticket, process)
         }
     }
 
-    func remove(_ process: WorkerProcess) { processes.withLock { $0?.removeAll { $0 === process } } }
+    func end(_ job: Int64) { _ = workers.withLock { $0?.removeValue(forKey: job) } }
 
     func stop() {
-        processes.withLock { processes in
-            processes?.forEach { $0.stop() }
-            processes = nil
+        workers.withLock { workers in
+            workers?.values.forEach { $0.stop() }
+            workers = nil
         }
     }
 }
