@@ -129,6 +129,19 @@ import Testing
         }
     }
 
+    @Test func theSameInputGivesTheSameBytes() throws {
+        let folder = try Places.temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let geometry = ResultFixture.geometry(30, 30, 9, oblique: true)
+        let files = try ["first", "second"].map { name in
+            let path = folder.appending(path: name)
+            try SegmentationWriter.make(segments: ResultFixture.segments(geometry), series: ResultFixture.series(geometry),
+                                        source: ResultFixture.source(), context: ResultFixture.context).write(to: path.path)
+            return try Data(contentsOf: path)
+        }
+        #expect(files[0] == files[1])
+    }
+
     @Test func withoutAnyMaskThereIsNoObject() throws {
         let geometry = ResultFixture.geometry(30, 30, 9)
         let segments = ResultFixture.segments(geometry).filter { $0.mask == nil }

@@ -3,8 +3,8 @@ import ImagingGeometry
 
 /// Writes a result as a Segmentation object (PS3.3 A.51): BINARY, on the source's own pixels, frames without a pixel left out.
 ///
-/// A structure without a mask gets no Segment item, since readers stumble over segments without frames: Image Comments
-/// states each with its reason, and so does the structure set.
+/// A structure without a mask gets no Segment item: validators let one without frames pass, but viewers hang on it
+/// (OHIF/Viewers#3991). Image Comments states each such structure with its reason, and so does the structure set.
 public enum SegmentationWriter {
     /// Makes the object in Explicit VR Little Endian.
     ///
@@ -145,8 +145,7 @@ public enum SegmentationWriter {
         let geometry = header.series.volume.geometry
         let shared = try d.addItem(.sharedFunctionalGroupsSequence)
         let measures = try shared.addItem(.pixelMeasuresSequence)
-        try measures.set(.sliceThickness, geometry.spacingMM.z)
-        try measures.copy(.sliceThickness, from: header.source)
+        try measures.set(.sliceThickness, header.source.double(.sliceThickness).flatMap { $0 > 0 ? $0 : nil } ?? geometry.spacingMM.z)
         try measures.set(.spacingBetweenSlices, geometry.spacingMM.z)
         try measures.set(.pixelSpacing, [geometry.spacingMM.y, geometry.spacingMM.x])
         let a = geometry.columnIndexDirection, b = geometry.rowIndexDirection
