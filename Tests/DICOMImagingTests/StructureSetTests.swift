@@ -84,10 +84,10 @@ import Testing
     }
 
     @Test func contoursTooLongForExplicitVRGoOutInImplicitVR() throws {
-        // A comb: one region whose outline has thousands of corners.
-        let geometry = ResultFixture.geometry(256, 256, 3)
+        // A comb with jagged teeth: one region without holes, whose outline has thousands of corners.
+        let geometry = ResultFixture.geometry(96, 96, 3)
         var mask = Mask(empty: geometry)
-        for j in 2..<250 { for i in 2..<250 where i == 2 || (j % 2 == 0 && (i + j / 2 % 2) % 3 != 0) || j == 2 || i % 8 == 0 { mask.voxels[65536 + j * 256 + i] = 1 } }
+        for j in 1..<95 { for i in 1..<95 where i == 1 || j % 3 == 0 || (j % 3 == 1 && i % 2 == 0) { mask.voxels[geometry.offset([i, j, 1])] = 1 } }
         let object = try StructureSetWriter.make(segments: [ResultFixture.segment("Comb", mask)], series: ResultFixture.series(geometry),
                                                  source: ResultFixture.source(), context: ResultFixture.context)
         #expect(object.transferSyntax == .implicitVRLittleEndian)
