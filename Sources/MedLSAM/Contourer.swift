@@ -39,8 +39,8 @@ public struct StructureOutcome: Sendable {
     public let confidence: Double?
     /// On the CT's own grid; nil unless segmented.
     public let mask: Mask?
-    /// Corners of the localised box in patient space (LPS, mm), low and high along each axis; nil where there is none.
-    public let boxLPS: (low: SIMD3<Double>, high: SIMD3<Double>)?
+    /// The localised box in patient space; nil where there is none.
+    public let boxLPS: Bounds?
 }
 
 /// What contouring is doing, for a progress line.
@@ -56,7 +56,7 @@ public struct Contourer: Sendable {
 
     /// Throws `templateSetForOtherWeights` when the template set was made with other MedLAM weights.
     ///
-    /// `threads` is how many threads of its own `contour` runs networks on.
+    /// `threads` is how many threads of its own `contour` calls the networks on.
     public init(models: ContouringModels, templates: TemplateSet, threads: Int = 1) throws {
         guard templates.medlamDigest == models.medlamDigest else {
             throw MedLSAMError(.templateSetForOtherWeights,
@@ -65,14 +65,21 @@ public struct Contourer: Sendable {
         }
         self.models = models
         self.templates = templates
-        self.threads = max(1, threads)
+        self.threads = threads
     }
 
     /// Contours every structure of the template set; blocks for minutes, so call it on a thread of its own.
     ///
     /// The same volume and seed give the same result. `progress` gets the stage and how much of it is done (0 to 1).
     public func contour(_ volume: Volume, seed: UInt64,
-                        progress: @Sendable (ContouringStage, Double) -> Void = { _, _ in }) throws -> [StructureOutcome] {
-        throw MedLSAMError(.volumeUnusable, "Contouring is not built yet.")
+                        progress: @escaping @Sendable (ContouringStage, Double) -> Void = { _, _ in }) throws -> [StructureOutcome] {
+        let working = WorkingVolume(volume)
+        let localiser = Localiser(position: PositionNetwork(model: models.position), features: models.features, templates: templates, threads: threads)
+        let placed = try localiser.localise(working, seed: seed) { progress(.localising, $0) }
+        let judge = Judge(templates: templates, volume: working)
+        let visible = placed.filter { judge.isInFieldOfView($1) }
+        let segmenter = Segmenter(encoder: models.encoder, decoder: models.decoder, threads: threads)
+        let segmented = try segmenter.segment(volume, visible) { progress(.segmenting, $0) }
+        return templates.structures.map { judge.outcome($0, placed: placed[$0.name], segmented: segmented[$0.name]) }
     }
 }

@@ -4,14 +4,74 @@ import ModelRuntime
 /// Makes template sets from contoured cases.
 public struct TemplateBuilder: Sendable {
     private let models: ContouringModels
+    /// Around a support's own point, how far other supports' features are looked for when similarity is measured.
+    private static let reachMM = 9.0
 
     public init(models: ContouringModels) {
         self.models = models
     }
 
     /// Makes a template set; masks are by TG-263 name and on their case's grid. Throws `casesUnusable`.
+    ///
+    /// Structures that no case has are refused; a case may lack some. Positions are kept relative to the case's own
+    /// structures, so that nothing in the set leads back to the case's frame of reference.
     public func build(name: String, version: Int, provenance: String, structures: [StructureDefinition],
-                      cases: [(volume: Volume, masks: [String: Mask])]) throws -> TemplateSet {
-        throw MedLSAMError(.casesUnusable, "Building template sets is not built yet.")
+                      cases: [(volume: Volume, masks: [String: Mask])], progress: (Double) -> Void = { _ in }) throws -> TemplateSet {
+        var supports: [[String: SupportStructure]] = [], fields: [(field: FeatureField, origin: SIMD3<Double>)] = []
+        for (number, one) in cases.enumerated() {
+            let masks = one.masks.filter { mask in structures.contains { $0.name == mask.key } }
+            let (support, field, origin) = try self.support(one.volume, masks: masks, number: number)
+            supports.append(support)
+            fields.append((field, origin))
+            progress(Double(number + 1) / Double(cases.count))
+        }
+        if let missing = structures.first(where: { structure in !supports.contains { $0[structure.name] != nil } }) {
+            throw MedLSAMError(.casesUnusable, "No case of template set \(name) has a contour of \(missing.name).")
+        }
+        let similarity = Dictionary(uniqueKeysWithValues: structures.map { ($0.name, typicalSimilarity($0.name, supports, fields)) })
+        return TemplateSet(name: name, version: version, provenance: provenance, medlamDigest: models.medlamDigest,
+                           structures: structures, typicalSimilarity: similarity, supports: supports)
+    }
+
+    private func support(_ volume: Volume, masks: [String: Mask], number: Int) throws
+        -> (support: [String: SupportStructure], field: FeatureField, origin: SIMD3<Double>) {
+        for (name, mask) in masks where mask.geometry != volume.geometry {
+            throw MedLSAMError(.casesUnusable, "The mask of \(name) in case \(number + 1) is not on its volume's grid.")
+        }
+        let points = masks.compactMapValues { ExtremePoints($0)?.points }
+        guard let bounds = Bounds(points.values.joined()) else {
+            throw MedLSAMError(.casesUnusable, "Case \(number + 1) has no contour of any structure of the template set.")
+        }
+        let working = WorkingVolume(volume), position = PositionNetwork(model: models.position)
+        let field = try FeatureField(working, covering: points.sorted { $0.key < $1.key }.flatMap(\.value), model: models.features)
+        var support: [String: SupportStructure] = [:]
+        for (name, points) in points {
+            let descriptors = points.compactMap { field.descriptor(at: $0) }
+            guard descriptors.count == points.count else {
+                throw MedLSAMError(.casesUnusable, "\(name) in case \(number + 1) is too wide for MedLAM's patches.")
+            }
+            let shape = DistanceField(masks[name]!, around: Bounds(points)!)
+            support[name] = SupportStructure(
+                points: points.map { $0 - bounds.centre }, descriptors: descriptors,
+                latent: try position.latent(of: working.patch(around: points[ExtremePoints.pointsPerPart - 1])).latent,
+                shape: shape.moved(by: -bounds.centre))
+        }
+        return (support, field, bounds.centre)
+    }
+
+    /// The mean similarity that a structure's points reach, each support's looked for in every other.
+    private func typicalSimilarity(_ name: String, _ supports: [[String: SupportStructure]],
+                                   _ fields: [(field: FeatureField, origin: SIMD3<Double>)]) -> Double {
+        var found: [Double] = []
+        for (n, here) in supports.enumerated() {
+            guard let points = here[name]?.points else { continue }
+            for (m, other) in supports.enumerated() where m != n {
+                guard let descriptors = other[name]?.descriptors else { continue }
+                for (point, descriptor) in zip(points, descriptors) {
+                    if let match = fields[n].field.match(descriptor, near: point + fields[n].origin, reachMM: Self.reachMM) { found.append(match.similarity) }
+                }
+            }
+        }
+        return found.isEmpty ? 0 : found.reduce(0, +) / Double(found.count)
     }
 }

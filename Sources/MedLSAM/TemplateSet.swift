@@ -11,6 +11,10 @@ public struct TemplateSet: Codable, Sendable {
     public let medlamDigest: String
     /// The structures it knows, in the order of the results.
     public let structures: [StructureDefinition]
+    /// By structure: the similarity that its points reach when supports are localised in each other.
+    let typicalSimilarity: [String: Double]
+    /// Each support patient's structures by name; a patient may lack some.
+    let supports: [[String: SupportStructure]]
 
     /// Reads an encoded template set; throws `templateSetUnreadable`.
     public init(decoding data: Data) throws {
@@ -21,10 +25,108 @@ public struct TemplateSet: Codable, Sendable {
         }
     }
 
-    /// JSON with readable names and sorted keys; arrays are base64 of little-endian half precision.
+    init(name: String, version: Int, provenance: String, medlamDigest: String, structures: [StructureDefinition],
+         typicalSimilarity: [String: Double], supports: [[String: SupportStructure]]) {
+        self.name = name
+        self.version = version
+        self.provenance = provenance
+        self.medlamDigest = medlamDigest
+        self.structures = structures
+        self.typicalSimilarity = typicalSimilarity
+        self.supports = supports
+    }
+
+    /// JSON with readable names and sorted keys; long arrays are base64 of little-endian numbers.
     public func encoded() throws -> Data {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         return try encoder.encode(self)
     }
+}
+
+/// One structure of one support patient.
+struct SupportStructure: Codable, Sendable {
+    /// Its extreme points (see `ExtremePoints`), LPS mm in the support's own frame.
+    let points: [SIMD3<Double>]
+    /// MedLAM's features at each point.
+    let descriptors: [Descriptor]
+    /// MedLAM's latent position of the patch around the first centre point, in LPS order.
+    let latent: SIMD3<Double>
+    let shape: DistanceField
+
+    /// The whole structure's centre.
+    var centre: SIMD3<Double> { points[ExtremePoints.pointsPerPart - 1] }
+
+    init(points: [SIMD3<Double>], descriptors: [Descriptor], latent: SIMD3<Double>, shape: DistanceField) {
+        self.points = points
+        self.descriptors = descriptors
+        self.latent = latent
+        self.shape = shape
+    }
+
+    private enum Key: String, CodingKey {
+        case points, descriptors, latent, shape, shapeOrigin, shapeSize
+    }
+
+    /// Steps a unit vector's component, and a millimetre of distance, are divided into to fit a byte.
+    private static let vectorSteps: Float = 127, distanceSteps: Float = 10
+
+    func encode(to encoder: Encoder) throws {
+        var values = encoder.container(keyedBy: Key.self)
+        try values.encode(Data(packing: points.flatMap { [Float($0.x), Float($0.y), Float($0.z)] }), forKey: .points)
+        try values.encode((0..<Descriptor.shrinks.count).map { level in
+            Data(bytesOf: descriptors.flatMap { $0.levels[level] }, steps: Self.vectorSteps)
+        }, forKey: .descriptors)
+        try values.encode(latent, forKey: .latent)
+        try values.encode(shape.geometry.originLPS, forKey: .shapeOrigin)
+        try values.encode(shape.geometry.size, forKey: .shapeSize)
+        try values.encode(Data(bytesOf: shape.values, steps: Self.distanceSteps), forKey: .shape)
+    }
+
+    init(from decoder: Decoder) throws {
+        let values = try decoder.container(keyedBy: Key.self)
+        func require(_ condition: Bool, _ key: Key, _ reason: String) throws {
+            if !condition { throw DecodingError.dataCorruptedError(forKey: key, in: values, debugDescription: reason) }
+        }
+        let numbers = try values.decode(Data.self, forKey: .points).unpackedFloats()
+        let count = (ExtremePoints.parts + 1) * ExtremePoints.pointsPerPart
+        try require(numbers.count == 3 * count && numbers.allSatisfy(\.isFinite), .points, "not \(count) points")
+        points = (0..<count).map { n in SIMD3<Double>(SIMD3<Float>(numbers[3 * n..<3 * n + 3])) }
+        let levels = try values.decode([Data].self, forKey: .descriptors).map { $0.floats(steps: Self.vectorSteps) }
+        try require(levels.count == Descriptor.shrinks.count && levels.allSatisfy { !$0.isEmpty && $0.count % count == 0 },
+                    .descriptors, "not \(Descriptor.shrinks.count) levels of \(count) vectors")
+        descriptors = (0..<count).map { n in
+            Descriptor(levels: levels.map { (level: [Float]) -> [Float] in
+                let channels = level.count / count
+                return unit(Array(level[n * channels..<(n + 1) * channels]))
+            })
+        }
+        latent = try values.decode(SIMD3<Double>.self, forKey: .latent)
+        let size = try values.decode(SIMD3<Int>.self, forKey: .shapeSize)
+        let distances = try values.decode(Data.self, forKey: .shape).floats(steps: Self.distanceSteps)
+        try require(size.min() > 0 && size.max() < 1000 && size.x * size.y * size.z == distances.count, .shape, "size and values differ")
+        shape = DistanceField(geometry: VolumeGeometry(
+            size: size, spacingMM: SIMD3(repeating: WorkingVolume.spacingMM),
+            originLPS: try values.decode(SIMD3<Double>.self, forKey: .shapeOrigin)), values: distances)
+    }
+}
+
+extension Data {
+    /// Floats as 32 bit, little-endian as every machine that the runtime supports.
+    fileprivate init(packing floats: [Float]) {
+        self = floats.withUnsafeBufferPointer { Data(buffer: $0) }
+    }
+
+    fileprivate func unpackedFloats() -> [Float] {
+        withUnsafeBytes { bytes in
+            (0..<count / 4).map { bytes.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) }
+        }
+    }
+
+    /// Floats as signed bytes: so many steps to one.
+    fileprivate init(bytesOf floats: [Float], steps: Float) {
+        self.init(floats.map { UInt8(bitPattern: Int8(Swift.max(-127, Swift.min(127, ($0 * steps).rounded())))) })
+    }
+
+    fileprivate func floats(steps: Float) -> [Float] { map { Float(Int8(bitPattern: $0)) / steps } }
 }

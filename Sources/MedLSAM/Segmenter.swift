@@ -1,0 +1,195 @@
+import ImagingGeometry
+import ModelRuntime
+
+/// A structure's mask and how the network judged it.
+struct SegmentedStructure: Sendable {
+    let mask: Mask
+    /// The decoder's own estimate of its masks' overlap with the truth, mean over planes, 0 to 1.
+    let predictedIoU: Double
+    /// Dice of the network's mask alone with the supports' mean shape.
+    let agreement: Double
+}
+
+/// Segments placed structures plane by plane with LiteMedSAM, prompted with and held to the supports' mean shape.
+///
+/// Planes lie across the patient's z axis, whatever the CT's orientation. Each is looked at once, zoomed to the union of
+/// its structures' boxes, and every structure's box decoded from that one embedding.
+struct Segmenter: Sendable {
+    let encoder: any Model
+    let decoder: any Model
+    var threads = 1
+
+    /// Edge of the network's image.
+    static let pixels = 256
+    /// Window in HU that the network was trained on for soft tissue (level 40, width 400).
+    static let windowHU = -160.0...240.0
+    /// Space around the union of the boxes, and the smallest side of the square looked at, mm.
+    static let marginMM = 20.0, smallestSideMM = 100.0
+    /// Boxes are made larger by this many pixels of the network's image (helps, by measurement).
+    static let boxPaddingPixels = 5.0
+    /// Planes are at least so far apart: thinner slices are skipped, the network's answer interpolated between.
+    static let planeStepMM = 2.5
+    /// Step at which a shape's box in a plane is felt for, mm.
+    static let boxStepMM = 2.0
+    /// Nothing farther than this outside the mean shape is part of a structure, mm.
+    static let reachMM = 8.0
+    /// What a millimetre inside the mean shape is worth against the network's logits.
+    static let logitsPerMM = 1.0
+    /// The network's logits are limited to this, so that it can be outvoted.
+    static let logitLimit: Float = 4
+
+    /// Masks on the volume's own grid; none for a structure of which no plane shows anything.
+    func segment(_ volume: Volume, _ structures: [String: PlacedStructure], progress: @escaping Progress) throws -> [String: SegmentedStructure] {
+        let names = structures.keys.sorted()
+        let heights = Self.heights(of: volume.geometry, covering: structures.values.map(\.bounds))
+        let planes = try concurrentMap(heights, threads: threads, progress: progress) { z in
+            let boxes = names.compactMap { name in Self.box(of: structures[name]!, z: z).map { (name, $0) } }
+            return try Bounds(boxes.flatMap { [$0.1.low, $0.1.high] }).map { try plane(volume, z: z, around: $0, boxes: boxes) }
+        }.compactMap { $0 }
+        var result: [String: SegmentedStructure] = [:]
+        for name in names { result[name] = Self.joined(name, structures[name]!, planes, on: volume.geometry) }
+        return result
+    }
+
+    // MARK: Planes
+
+    /// Where to look: on the CT's own slices where these are across z, every so many that the step is kept.
+    static func heights(of geometry: VolumeGeometry, covering boxes: [Bounds]) -> [Double] {
+        guard let union = Bounds(boxes.flatMap { [$0.low, $0.high] }) else { return [] }
+        let scan = Bounds(geometry)
+        let low = max(union.low.z, scan.low.z), high = min(union.high.z, scan.high.z)
+        let axial = abs(geometry.sliceIndexDirection.z) > 0.999
+        let slice = axial ? geometry.spacingMM.z : planeStepMM
+        // The slices half a plane step away still count as one step: 2.4 mm slices are not skipped.
+        let step = slice * max(1, (planeStepMM / slice).rounded(.up))
+        let first = scan.low.z + ((low - scan.low.z) / slice).rounded(.up) * slice
+        return low > high ? [] : Array(stride(from: first, through: high, by: step))
+    }
+
+    /// The box of a shape in a plane, nil where the plane misses it.
+    static func box(of structure: PlacedStructure, z: Double) -> Bounds? {
+        let around = structure.bounds.expanded(byMM: reachMM)
+        guard z >= around.low.z, z <= around.high.z else { return nil }
+        var inside: [SIMD3<Double>] = []
+        for y in stride(from: around.low.y, through: around.high.y, by: boxStepMM) {
+            for x in stride(from: around.low.x, through: around.high.x, by: boxStepMM) where structure.distance(at: [x, y, z]) > 0 {
+                inside.append([x, y, z])
+            }
+        }
+        return Bounds(inside).map { Bounds(low: $0.low - SIMD3(boxStepMM, boxStepMM, 0) / 2, high: $0.high + SIMD3(boxStepMM, boxStepMM, 0) / 2) }
+    }
+
+    /// Looks at one plane and decodes its boxes.
+    private func plane(_ volume: Volume, z: Double, around union: Bounds, boxes: [(name: String, box: Bounds)]) throws -> Plane {
+        let side = max(max(union.extent.x, union.extent.y) + 2 * Self.marginMM, Self.smallestSideMM)
+        let pixelMM = side / Double(Self.pixels), half = (side - pixelMM) / 2
+        let grid = VolumeGeometry(size: [Self.pixels, Self.pixels, 1], spacingMM: [pixelMM, pixelMM, 1],
+                                  originLPS: [union.centre.x - half, union.centre.y - half, z])
+        let window = Self.windowHU
+        let image = volume.resampled(to: grid, outside: Int16(window.lowerBound)).voxels.map {
+            Float(min(max((Double($0) - window.lowerBound) / (window.upperBound - window.lowerBound), 0), 1))
+        }
+        guard let embedding = try encoder(["image": Tensor(shape: [1, 3, Self.pixels, Self.pixels], values: image + image + image)])["embedding"] else {
+            throw MedLSAMError(.modelAnswerUnusable, "The encoder gave no embedding.")
+        }
+        let prompts = boxes.flatMap { _, box -> [Float] in
+            let low = grid.patientToIndex(box.low) - Self.boxPaddingPixels, high = grid.patientToIndex(box.high) + Self.boxPaddingPixels
+            return [Float(low.x), Float(low.y), Float(high.x), Float(high.y)]
+        }
+        let answer = try decoder(["embedding": embedding, "boxes": Tensor(shape: [boxes.count, 4], values: prompts)])
+        let count = Self.pixels * Self.pixels
+        guard let logits = answer["logits"]?.values, let iou = answer["iou"]?.values, logits.count == boxes.count * count, iou.count == boxes.count else {
+            throw MedLSAMError(.modelAnswerUnusable, "The decoder gave no logits for \(boxes.count) boxes.")
+        }
+        var plane = Plane(grid: grid)
+        for (n, one) in boxes.enumerated() {
+            plane.answers[one.name] = (Array(logits[n * count..<(n + 1) * count]), Double(iou[n]))
+        }
+        return plane
+    }
+
+    // MARK: Joining
+
+    /// One structure's mask from the mean shape and the network's logits, in one piece and without holes.
+    private static func joined(_ name: String, _ structure: PlacedStructure, _ planes: [Plane], on geometry: VolumeGeometry) -> SegmentedStructure? {
+        let planes = planes.filter { $0.answers[name] != nil }
+        guard !planes.isEmpty, let box = geometry.voxels(within: structure.bounds.expanded(byMM: reachMM)) else { return nil }
+        var mask = Mask(empty: geometry)
+        var both = 0, network = 0, shape = 0
+        let reader = PlaneReader(name: name, planes: planes)
+        for k in box.lower.z...box.upper.z {
+            for j in box.lower.y...box.upper.y {
+                for i in box.lower.x...box.upper.x {
+                    let position = geometry.indexToPatient([Double(i), Double(j), Double(k)])
+                    let distance = structure.distance(at: position)
+                    guard distance > -reachMM, let logit = reader.logit(at: position) else { continue }
+                    if logit > 0 { network += 1 }
+                    if distance > 0 { shape += 1 }
+                    if logit > 0 && distance > 0 { both += 1 }
+                    let limited = Double(min(max(logit, -logitLimit), logitLimit))
+                    if distance * logitsPerMM + limited > 0 { mask.voxels[geometry.offset([i, j, k])] = 1 }
+                }
+            }
+        }
+        let whole = mask.largestComponent().fillingHolesPerSlice()
+        guard !whole.isEmpty else { return nil }
+        let iou = planes.reduce(0) { $0 + $1.answers[name]!.iou } / Double(planes.count)
+        return SegmentedStructure(mask: whole, predictedIoU: min(max(iou, 0), 1), agreement: 2 * Double(both) / Double(max(1, network + shape)))
+    }
+}
+
+/// What the network said of one plane.
+private struct Plane {
+    /// The network's image: 256 x 256 x 1, columns to Left, rows to Posterior.
+    let grid: VolumeGeometry
+    /// Logits in the image's pixels and predicted overlap, by structure.
+    var answers: [String: (logits: [Float], iou: Double)] = [:]
+
+    /// The logit at a position's x and y; nil outside the image.
+    func logit(_ name: String, at positionLPS: SIMD3<Double>) -> Float? {
+        var index = grid.patientToIndex(positionLPS)
+        index.z = 0
+        guard all(index .>= -0.5), all(index .<= Double(Segmenter.pixels) - 0.5) else { return nil }
+        return TrilinearSampler(size: grid.size, values: answers[name]!.logits[...]).value(at: index)
+    }
+}
+
+/// One structure's logits between planes.
+private struct PlaneReader {
+    let name: String
+    /// With an answer for the structure, from low z to high.
+    let planes: [Plane]
+    private let heights: [Double]
+    private let reach: Double
+
+    init(name: String, planes: [Plane]) {
+        self.name = name
+        self.planes = planes
+        heights = planes.map(\.grid.originLPS.z)
+        reach = zip(heights, heights.dropFirst()).map { $1 - $0 }.min() ?? Segmenter.planeStepMM
+    }
+
+    /// Linear between the planes on either side; nil beyond the last planes' own thickness.
+    func logit(at positionLPS: SIMD3<Double>) -> Float? {
+        let z = positionLPS.z
+        guard z >= heights[0] - reach / 2 - 1e-3, z <= heights[heights.count - 1] + reach / 2 + 1e-3 else { return nil }
+        let above = heights.firstIndex { $0 >= z } ?? heights.count - 1, below = max(0, above - 1)
+        guard let high = planes[above].logit(name, at: positionLPS) else { return nil }
+        guard heights[above] > z, below < above, let low = planes[below].logit(name, at: positionLPS) else { return high }
+        let share = Float((z - heights[below]) / (heights[above] - heights[below]))
+        return low + share * (high - low)
+    }
+}
+
+extension VolumeGeometry {
+    /// The voxels whose centres may lie within a box in patient space; nil when it misses the grid.
+    func voxels(within bounds: Bounds) -> VoxelBox? {
+        let corners = (0..<8).map { corner in
+            patientToIndex([corner & 1 == 0 ? bounds.low.x : bounds.high.x, corner & 2 == 0 ? bounds.low.y : bounds.high.y,
+                            corner & 4 == 0 ? bounds.low.z : bounds.high.z])
+        }
+        let around = Bounds(corners)!
+        let lower = pointwiseMax(SIMD3<Int>(around.low, rounding: .up), .zero), upper = pointwiseMin(SIMD3<Int>(around.high, rounding: .down), size &- 1)
+        return all(lower .<= upper) ? VoxelBox(lower: lower, upper: upper) : nil
+    }
+}

@@ -1,0 +1,109 @@
+import ImagingGeometry
+
+/// A CT as MedLAM reads it: intensities 0 to 1 on a 3 mm grid along the patient's axes, whatever the CT's orientation.
+///
+/// Here voxels run i to Left, j to Posterior, k to Superior, as patient space does. The network's patches are
+/// (z, y, x) arrays towards Superior, Anterior, Left: `patch` turns j round. Outside the scan lies air (0).
+struct WorkingVolume: Sendable {
+    /// Edge of a voxel (the paper's).
+    static let spacingMM = 3.0
+    /// Edge of a network patch, in voxels.
+    static let patchEdge = 64
+    /// The patch's voxel that lies at its position.
+    static let patchMiddle = 32
+    /// Intensity of -400 HU: above it is body (or couch), below it air and lung.
+    private static let bodyIntensity: Float = 0.15
+    /// Intensities travel through the resampler as whole numbers of this many to one.
+    private static let intensityScale: Float = 10_000
+
+    let geometry: VolumeGeometry
+    private let intensities: [Float]
+
+    init(_ volume: Volume) {
+        let bounds = Bounds(volume.geometry)
+        geometry = VolumeGeometry(size: SIMD3<Int>(bounds.extent / Self.spacingMM, rounding: .down) &+ 1,
+                                  spacingMM: SIMD3(repeating: Self.spacingMM), originLPS: bounds.low)
+        // Intensities are resampled rather than HU, as in training: the map is not linear.
+        let scaled = volume.voxels.map { Int16(Self.intensity($0) * Self.intensityScale) }
+        intensities = Volume(geometry: volume.geometry, voxels: scaled).resampled(to: geometry, outside: 0)
+            .voxels.map { Float($0) / Self.intensityScale }
+    }
+
+    /// The paper's map of Hounsfield units: [-1000, -200, 200, 1500] to [0, 0.2, 0.8, 1], linear in between.
+    static func intensity(_ hu: Int16) -> Float {
+        let hu = Float(hu)
+        if hu < -200 { return max(0, (hu + 1000) / 800 * 0.2) }
+        return hu < 200 ? 0.2 + (hu + 200) / 400 * 0.6 : min(1, 0.8 + (hu - 200) / 1300 * 0.2)
+    }
+
+    /// Whether a position lies within the scan's bounding box.
+    func contains(_ positionLPS: SIMD3<Double>) -> Bool {
+        let index = geometry.patientToIndex(positionLPS)
+        return all(index .>= -0.5) && all(index .<= SIMD3<Double>(geometry.size) - 0.5)
+    }
+
+    /// The patch whose middle voxel lies nearest a position.
+    func patch(around positionLPS: SIMD3<Double>) -> Patch {
+        let edge = Self.patchEdge, size = geometry.size
+        let middle = SIMD3<Int>(geometry.patientToIndex(positionLPS), rounding: .toNearestOrEven)
+        var values = [Float](repeating: 0, count: edge * edge * edge)
+        let left = middle.x - Self.patchMiddle
+        let columns = max(0, left)..<max(max(0, left), min(size.x, left + edge))
+        for z in 0..<edge {
+            let k = middle.z - Self.patchMiddle + z
+            guard (0..<size.z).contains(k) else { continue }
+            for y in 0..<edge {
+                let j = middle.y + Self.patchMiddle - y
+                guard (0..<size.y).contains(j) else { continue }
+                let source = (k * size.y + j) * size.x, target = (z * edge + y) * edge - left
+                for i in columns { values[target + i] = intensities[source + i] }
+            }
+        }
+        return Patch(values: values, middleLPS: geometry.indexToPatient(SIMD3<Double>(middle)))
+    }
+
+    /// Random body voxels' positions; every slice is equally likely, as in training. Empty where there is no body.
+    func bodyPositions(count: Int, random: inout SplitMix64) -> [SIMD3<Double>] {
+        let plane = geometry.size.x * geometry.size.y
+        func body(_ k: Int) -> [Int] { (k * plane..<(k + 1) * plane).filter { intensities[$0] > Self.bodyIntensity } }
+        let slices = (0..<geometry.size.z).filter { !body($0).isEmpty }
+        guard !slices.isEmpty else { return [] }
+        return (0..<count).map { _ in
+            let offset = body(slices.randomElement(using: &random)!).randomElement(using: &random)!
+            return geometry.indexToPatient(SIMD3<Double>(geometry.index(atOffset: offset)))
+        }
+    }
+}
+
+/// One input of MedLAM.
+struct Patch: Sendable {
+    /// 64 cubed intensities, axes (z, y, x) towards Superior, Anterior, Left.
+    let values: [Float]
+    /// Patient position of the voxel (32, 32, 32).
+    let middleLPS: SIMD3<Double>
+
+    /// Continuous voxel index (x, y, z) of a patient position in this patch.
+    func voxel(at positionLPS: SIMD3<Double>) -> SIMD3<Double> {
+        (positionLPS - middleLPS) / WorkingVolume.spacingMM * [1, -1, 1] + Double(WorkingVolume.patchMiddle)
+    }
+
+    /// Patient position of a continuous voxel index (x, y, z).
+    func positionLPS(ofVoxel voxel: SIMD3<Double>) -> SIMD3<Double> {
+        middleLPS + (voxel - Double(WorkingVolume.patchMiddle)) * WorkingVolume.spacingMM * [1, -1, 1]
+    }
+}
+
+/// A small, fast, seedable generator (Steele, Lea, Flood 2014): the same seed gives the same numbers everywhere.
+struct SplitMix64: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
