@@ -15,18 +15,22 @@ extension Mask {
         var components: [Component] = []
         left.withUnsafeMutableBufferPointer { left in
             forEachOffset(in: box) { seed in
-                guard left[seed] != 0 else { return }
-                left[seed] = 0
-                var found = [seed], next = 0
+                var found: [Int] = [], next = 0
+                func take(_ offset: Int) {
+                    guard left[offset] != 0 else { return }
+                    left[offset] = 0
+                    found.append(offset)
+                }
+                take(seed)
                 while next < found.count {
                     let offset = found[next], index = geometry.index(atOffset: offset)
                     next += 1
                     for axis in 0..<3 {
-                        if index[axis] > 0, left[offset - strides[axis]] != 0 { left[offset - strides[axis]] = 0; found.append(offset - strides[axis]) }
-                        if index[axis] + 1 < size[axis], left[offset + strides[axis]] != 0 { left[offset + strides[axis]] = 0; found.append(offset + strides[axis]) }
+                        if index[axis] > 0 { take(offset - strides[axis]) }
+                        if index[axis] + 1 < size[axis] { take(offset + strides[axis]) }
                     }
                 }
-                components.append(Component(offsets: found))
+                if !found.isEmpty { components.append(Component(offsets: found)) }
             }
         }
         return components.enumerated().sorted { ($1.element.count, $0.offset) < ($0.element.count, $1.offset) }.map(\.element)

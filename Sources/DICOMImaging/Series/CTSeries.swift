@@ -62,7 +62,9 @@ public struct CTSeries: Sendable {
             let stack = try OrderedStack(slices)
             let volume = Volume(geometry: stack.geometry, voxels: try voxels(stack))
             return CTSeries(
-                instances: stack.slices.map { SourceInstance(sopInstanceUID: $0.header.sopInstanceUID, sopClassUID: $0.header.sopClassUID, path: $0.path) },
+                instances: stack.slices.map {
+                    SourceInstance(sopInstanceUID: $0.header.sopInstanceUID, sopClassUID: $0.header.sopClassUID, path: $0.path)
+                },
                 volume: volume, studyInstanceUID: first.header.studyInstanceUID, seriesInstanceUID: first.header.seriesInstanceUID,
                 frameOfReferenceUID: first.frameOfReferenceUID, isLossy: slices.contains(where: \.isLossy), warnings: warnings)
         } catch {
@@ -143,7 +145,8 @@ extension CTSlice {
         do {
             return try format.words(of: try open(path))
         } catch {
-            throw Refusal((error as? Refusal)?.code ?? .unreadable, "instance \(header.sopInstanceUID): \((error as? Refusal)?.reason ?? "it can no longer be read")")
+            let refusal = error as? Refusal ?? Refusal(.unreadable, "its file can no longer be read")
+            throw Refusal(refusal.code, "instance \(header.sopInstanceUID): \(refusal.reason)")
         }
     }
 }

@@ -16,11 +16,14 @@ struct OrderedStack {
         guard first.format.columns * first.format.rows * slices.count <= CTSeries.maximumVoxels else {
             throw Refusal(.unsupported, "it has more than \(CTSeries.maximumVoxels) voxels")
         }
-        let normal = SliceStack.cross(first.columnIndexDirection, first.rowIndexDirection)
+        // Devices round the directions; the grid's must be exact, or index and position would not invert each other.
+        let a = Self.unit(first.columnIndexDirection)
+        let b = Self.unit(first.rowIndexDirection - a * (a * first.rowIndexDirection).sum())
+        let normal = SliceStack.cross(a, b)
         let ordered = slices.map { (height: ($0.positionLPS * normal).sum(), slice: $0) }.sorted { $0.height < $1.height }
         self.slices = ordered.map(\.slice)
-        for (a, b) in zip(ordered, ordered.dropFirst()) where b.height - a.height <= SliceStack.duplicateToleranceMM {
-            throw Refusal(.irregular, "instances \(a.slice.header.sopInstanceUID) and \(b.slice.header.sopInstanceUID) lie at the same position")
+        for (lower, upper) in zip(ordered, ordered.dropFirst()) where upper.height - lower.height <= SliceStack.duplicateToleranceMM {
+            throw Refusal(.irregular, "instances \(lower.slice.header.sopInstanceUID) and \(upper.slice.header.sopInstanceUID) lie at the same position")
         }
         if let irregularity = SliceStack.irregularity(of: ordered.map(\.height)) { throw Refusal(.irregular, irregularity) }
         let origin = self.slices[0].positionLPS, spacing = first.pixelSpacingMM
@@ -34,8 +37,10 @@ struct OrderedStack {
         }
         let step = (ordered.last!.height - ordered[0].height) / Double(slices.count - 1)
         geometry = VolumeGeometry(size: [first.format.columns, first.format.rows, slices.count], spacingMM: [spacing.x, spacing.y, step],
-                                  originLPS: origin, columnIndexDirection: first.columnIndexDirection, rowIndexDirection: first.rowIndexDirection)
+                                  originLPS: origin, columnIndexDirection: a, rowIndexDirection: b)
     }
+
+    private static func unit(_ vector: SIMD3<Double>) -> SIMD3<Double> { vector / (vector * vector).sum().squareRoot() }
 
     /// What all slices of a volume share; the first that differs is named.
     private static func checkAgreement(_ slices: [CTSlice]) throws(Refusal) {

@@ -1,3 +1,0 @@
-import CGDCM
-import DICOMCore
-import ImagingGeometry
