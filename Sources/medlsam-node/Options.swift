@@ -22,8 +22,7 @@ struct SettingsOptions: ParsableArguments {
     }
 
     func models() throws -> ModelLibrary {
-        let folders = try configuration().models
-        return ModelLibrary(manifests: folders.manifests, installed: folders.installed, runtime: folders.runtime)
+        ModelLibrary(folders: ModelFolders(try configuration().models))
     }
 
     func templates() throws -> TemplateLibrary { TemplateLibrary(folder: try configuration().models.templates) }

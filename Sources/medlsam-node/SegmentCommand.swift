@@ -1,5 +1,5 @@
 import ArgumentParser
-import DICOMCore
+import DICOMImaging
 import Foundation
 import Node
 
@@ -9,21 +9,21 @@ struct SegmentCommand: ParsableCommand {
         discussion: "Writes SEG.dcm, RTSTRUCT.dcm, overlay.png and report.json into the output folder.")
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var form: FormOptions
-    @Argument(help: "A folder with one CT series; other files in it are left out.") var input: String
+    @Argument(help: "A folder with one CT series; what is not CT in it is left out.") var input: String
     @Option(help: "What to look for.") var templateSet = "head-neck"
     @Option(name: .shortAndLong, help: "The folder for the results; it is made.") var output: String
     @Option(help: "Threads; 0 is one a processor core.") var threads = 0
 
     func run() throws {
         let configuration = try settings.configuration()
-        let slices = try ctImages()
+        let files = try dicomFiles(in: input)
         let engine = try MedLSAMEngine(templateSet: templateSet, folders: ModelFolders(configuration.models), threads: threads)
         let folder = URL(fileURLWithPath: output)
         do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
             throw CommandFailure(.cannotCreate, "\(output) cannot be made: \(error.localizedDescription)")
         }
         let job = ContouringJob(engine: engine, deviceSerialNumber: configuration.aeTitle.string)
-        let report = try job.run(paths: slices, output: folder, overlay: true) { stage, fraction in
+        let report = try job.run(paths: files, output: folder, overlay: true) { stage, fraction in
             Terminal.progress("\(stage) \(Int(fraction * 100)) %")
         }
         Terminal.progress("")
@@ -32,17 +32,13 @@ struct SegmentCommand: ParsableCommand {
         print(report.objects.map { "\(output)/\($0.file)" }.joined(separator: "\n"))
         print("\(output)/overlay.png")
     }
+}
 
-    /// The files of the input folder that are CT images by their SOP class.
-    private func ctImages() throws -> [String] {
-        let files = try regularFiles(in: input)
-        let images = files.filter {
-            (try? DataSet(contentsOf: $0, stoppingBefore: .studyDate))?.uid(.sopClassUID) == SOPClass.ctImageStorage
-        }
-        guard !images.isEmpty else { throw CommandFailure(.noInput, "\(input) holds no CT image.") }
-        if images.count < files.count { Terminal.complain("\(files.count - images.count) files that are not CT images are left out.") }
-        return images
-    }
+/// The DICOM files under a folder; throws unless there are some.
+func dicomFiles(in folder: String) throws -> [String] {
+    let files = (try? CTSeries.dicomFiles(in: folder)) ?? []
+    guard !files.isEmpty else { throw CommandFailure(.noInput, "\(folder) holds no DICOM file.") }
+    return files
 }
 
 extension Terminal {

@@ -1,10 +1,14 @@
 import ArgumentParser
+import DICOMCore
+import DICOMImaging
 import Foundation
+import ImagingGeometry
 import MedLSAM
+import Node
 
 struct TemplateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "template", abstract: "What the node can look for.", subcommands: [List.self, Show.self])
+        commandName: "template", abstract: "What the node can look for.", subcommands: [List.self, Show.self, Build.self])
 
     /// A template set as `--json` prints it.
     private struct Line: Encodable {
@@ -52,6 +56,54 @@ struct TemplateCommand: ParsableCommand {
                 [$0.name, "\($0.type.scheme) \($0.type.value)", $0.type.meaning, $0.laterality?.meaning ?? "",
                  "\($0.color.x) \($0.color.y) \($0.color.z)"]
             })
+        }
+    }
+
+    struct Build: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a template set from contoured patients.",
+            discussion: "Each folder holds a CT series and its RT Structure Set, with the ROI names of the structures.")
+        @OptionGroup var settings: SettingsOptions
+        @Argument(help: "The template set's name.") var name: String
+        @Argument(help: "A folder for each patient.") var cases: [String]
+        @Option(help: "Where the patients come from and under which licence; shown with the set.") var provenance: String
+        @Option(help: "Its version; count it up when you build it anew.") var version = 1
+        @Option(help: "A JSON file with the structures to learn, as `template show --json` prints them (default: the seven of head-neck).")
+        var structures: String?
+        @Option(name: .shortAndLong, help: "The folder to write NAME.json into (default: the settings' models.templates).")
+        var output: String?
+
+        func run() throws {
+            let structures = try self.structures.map {
+                try JSONDecoder().decode([StructureDefinition].self, from: Data(contentsOf: URL(fileURLWithPath: $0)))
+            } ?? StructureDefinition.headNeck
+            let cases = try self.cases.map(contouredCase)
+            let threads = ProcessInfo.processInfo.activeProcessorCount
+            let set = try TemplateBuilder(models: ContouringModels(settings.models(), threads: threads))
+                .build(name: name, version: version, provenance: provenance, structures: structures, cases: cases)
+            let folder = try output.map { URL(fileURLWithPath: $0) } ?? settings.configuration().models.templates
+            let file = folder.appending(path: "\(name).json")
+            do {
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+                try set.encoded().write(to: file)
+            } catch { throw CommandFailure(.cannotCreate, "\(file.path) cannot be written: \(error.localizedDescription)") }
+            print("\(file.path): \(structures.count) structures of \(cases.count) patients")
+        }
+
+        /// Reads the CT of a folder and the contours that were drawn on it.
+        private func contouredCase(_ folder: String) throws -> (volume: Volume, masks: [String: Mask]) {
+            let files = try dicomFiles(in: folder)
+            let series = try CTSeries.read(paths: files)
+            var masks: [String: Mask] = [:]
+            for file in files {
+                let headers = try DataSet(contentsOf: file, stoppingBefore: .studyDate)
+                guard headers.uid(.sopClassUID) == SOPClass.rtStructureSetStorage else { continue }
+                masks.merge(try StructureSetReader.masks(
+                    in: DataSet(contentsOf: file), geometry: series.volume.geometry, frameOfReferenceUID: series.frameOfReferenceUID)) { first, _ in first }
+            }
+            guard !masks.isEmpty else { throw CommandFailure(.unusableInput, "\(folder) holds no contour on its CT.") }
+            print("\(folder): \(masks.keys.sorted().joined(separator: " "))")
+            return (series.volume, masks)
         }
     }
 }

@@ -55,10 +55,10 @@ import Testing
         #expect(archive.files.count == 4)
     }
 
-    @Test func aFolderWithoutCTIsNoInputForSegment() throws {
+    @Test func aFolderWithoutDICOMIsNoInputForSegment() throws {
         let result = try node.command("segment", folder.path, "--output", folder.appending(path: "out").path)
         #expect(result.status == ExitStatus.noInput.rawValue)
-        #expect(result.output.contains("no CT image"))
+        #expect(result.output.contains("no DICOM file"))
     }
 
     @Test func withoutWeightsSegmentSaysWhatToDo() throws {

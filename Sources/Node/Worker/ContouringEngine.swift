@@ -28,22 +28,12 @@ public struct MedLSAMEngine: ContouringEngine {
     /// Loads everything; throws what is missing and what to do about it. `threads` 0 is one a processor core.
     public init(templateSet name: String, folders: ModelFolders, threads: Int = 0) throws {
         let library = ModelLibrary(folders: folders)
-        let digests = try [Self.networks.localiser, Self.networks.segmenter].map { (name: $0, digest: try library.verify($0)) }
+        models = try [Self.networks.localiser, Self.networks.segmenter].map {
+            ResultContext.Model(name: $0, version: try library.status(of: $0).manifest.version, digest: try library.verify($0))
+        }
         let templates = try TemplateLibrary(folder: folders.templates).load(name)
         let threads = threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount
-        // One stream a thread: contouring calls the networks from as many threads of its own.
-        func graph(_ graph: String, of model: String) throws -> any Model {
-            try library.load(model, graph: graph, threads: threads, streams: threads)
-        }
-        models = try digests.map {
-            ResultContext.Model(name: $0.name, version: try library.status(of: $0.name).manifest.version, digest: $0.digest)
-        }
-        contourer = try Contourer(
-            models: ContouringModels(
-                position: graph("position", of: Self.networks.localiser), features: graph("features", of: Self.networks.localiser),
-                encoder: graph("encoder", of: Self.networks.segmenter), decoder: graph("decoder", of: Self.networks.segmenter),
-                medlamDigest: digests[0].digest),
-            templates: templates, threads: threads)
+        contourer = try Contourer(models: ContouringModels(library, threads: threads), templates: templates, threads: threads)
         templateSet = templates.name
         templateSetVersion = "\(templates.version)"
     }
@@ -52,6 +42,21 @@ public struct MedLSAMEngine: ContouringEngine {
         _ volume: Volume, seed: UInt64, progress: @escaping @Sendable (ContouringStage, Double) -> Void
     ) throws -> [StructureOutcome] {
         try contourer.contour(volume, seed: seed, progress: progress)
+    }
+}
+
+extension ContouringModels {
+    /// Loads the networks, for as many callers at once as there are threads; throws what is missing.
+    public init(_ library: ModelLibrary, threads: Int) throws {
+        // One stream a thread: contouring calls the networks from as many threads of its own.
+        func graph(_ graph: String, of model: String) throws -> any Model {
+            try library.load(model, graph: graph, threads: threads, streams: threads)
+        }
+        let (localiser, segmenter) = MedLSAMEngine.networks
+        try self.init(
+            position: graph("position", of: localiser), features: graph("features", of: localiser),
+            encoder: graph("encoder", of: segmenter), decoder: graph("decoder", of: segmenter),
+            medlamDigest: library.verify(localiser))
     }
 }
 
