@@ -53,7 +53,7 @@ let package = Package(
         .testTarget(name: "MedLSAMTests", dependencies: ["MedLSAM", "NodeTesting"]),
         .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting", grdb]),
         .testTarget(name: "NodeConfigurationTests", dependencies: ["NodeConfiguration", "NodeTesting"]),
-        .testTarget(name: "NodeTests", dependencies: ["Node", "NodeTesting"]),
+        .testTarget(name: "NodeTests", dependencies: ["Node", "NodeStore", "MedLSAM", "NodeTesting"]),
         .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "DICOMCore", "NodeTesting"]),
     ],
     swiftLanguageModes: [.v6],
