@@ -31,6 +31,12 @@ SIGMA_VOXELS = {2: 0.6, 1: 0.6, 0: 0.8}
 """Width of the target of a match, in voxels of the feature level (1/4, 1/2, full size)."""
 CROP = 32
 """Edge of the crop on which the full-size level is trained."""
+FIRST_LEVEL_EVERY = 4
+"""The full-size encoder level, half the cost of a step, is trained on one step in so many."""
+HEAD_RATE = 0.04
+"""Learning rate of the position head, as a part of the others'."""
+AVERAGING = 0.99
+"""Decay a step of the averaged weights, which are what is exported."""
 
 
 def shared_points(scan, middle, views, centres, rng):
@@ -95,11 +101,9 @@ def full_size_crops(network, c0, d1, points, rng):
 def step_loss(network, example, rng):
     """The summed loss of one example, and its parts for the log."""
     patches, positions, points = example
-    pair = network.encode(patches[:2])
-    latents = network.head(pair[-1])
-    if len(patches) > 2:
-        latents = torch.cat([latents, network.position(patches[2:])])
-    log = {"position": position_loss(latents, positions)}
+    encoded = network.encode(patches)
+    pair = [activations[:2] for activations in encoded]
+    log = {"position": position_loss(network.head(encoded[-1]), positions)}
     total = log["position"]
     if len(points[0]) >= 16:
         d2, d1 = network.decode_half(*pair[1:])
@@ -111,6 +115,21 @@ def step_loss(network, example, rng):
                 total = total + 0.2 * loss
     log["position"] = log["position"].item()
     return total, log
+
+
+def parameter_groups(network):
+    """The head learns slowly: Adam moves all 8192 inputs of fc1 at once, and 0.02 of a latent is 30 mm."""
+    head, rest = [], []
+    for name, parameter in network.named_parameters():
+        (head if name.startswith("fc") else rest).append(parameter)
+    return [{"params": rest, "factor": 1.0}, {"params": head, "factor": HEAD_RATE}]
+
+
+@torch.no_grad()
+def follow(average, network, keep):
+    """Moves the exponential average of the weights."""
+    for mean, current in zip(average.parameters(), network.parameters()):
+        mean.lerp_(current, 1 - keep)
 
 
 def export(network, path):
@@ -139,11 +158,13 @@ def main():
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     network = MedLAM(options.base_channels)
-    optimiser = torch.optim.Adam(network.parameters(), options.rate)
+    average = MedLAM(options.base_channels)
+    optimiser = torch.optim.Adam(parameter_groups(network))
     step, spent = 0, 0.0
     if options.resume:
         state = torch.load(options.state, weights_only=True)
         network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = state["step"], state["seconds"]
     total = 60 * (options.total_minutes or options.minutes)
@@ -151,24 +172,28 @@ def main():
 
     def save():
         temporary = f"{options.state}.part"
-        torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
-                    "seconds": spent + time.monotonic() - start}, temporary)
+        torch.save({"network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+                    "step": step, "seconds": spent + time.monotonic() - start}, temporary)
         os.replace(temporary, options.state)
         if options.export:
-            export(network, options.export)
+            export(average, options.export)
 
+    first_level = [*network.conv0_1.parameters(), *network.conv0_2.parameters()]
     start, recent = time.monotonic(), []
     while time.monotonic() - start < 60 * options.minutes:
         rng = np.random.default_rng((options.seed, step))
         progress = min(1.0, (spent + time.monotonic() - start) / total)
         rate = options.rate * min(1, (step + 1) / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
+        for parameter in first_level:
+            parameter.requires_grad_(step % FIRST_LEVEL_EVERY == 0)
         loss, log = step_loss(network, draw(scans[rng.integers(len(scans))], options.far, rng), rng)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
+        follow(average, network, min(AVERAGING, step / (step + 10)))
         step += 1
         recent.append(log)
         if step % 20 == 0:

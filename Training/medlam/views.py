@@ -27,7 +27,7 @@ class View:
         self.inverse = np.linalg.inv(self.affine)
         self.control_origin = scan.origin_mm - 2 * CONTROL_MM
         count = np.ceil(VOXEL_MM * np.array(scan.volume.shape) / CONTROL_MM).astype(int) + 5
-        amplitude_mm = rng.uniform(0, 7)
+        amplitude_mm = rng.uniform(0, 5)
         self.control = torch.from_numpy(rng.normal(0, amplitude_mm, (1, 3, *count))).float()
         self.curve = torch.from_numpy(random_curve(rng)).float()
         self.noise = max(0.0, rng.normal(0, 0.03))
@@ -95,21 +95,21 @@ def plain_patch(scan, centre_mm):
 
 def random_affine(rng):
     """Rotation (neck flexion the largest), anisotropic scale, a little shear."""
-    flexion, roll, yaw = np.radians(rng.normal(0, (7, 4, 4)))
+    flexion, roll, yaw = np.radians(rng.normal(0, (6, 3, 3)))
     rotation = np.eye(3)
     for angle, (i, j) in ((flexion, (0, 1)), (roll, (0, 2)), (yaw, (1, 2))):
         turn = np.eye(3)
         turn[i, i] = turn[j, j] = np.cos(angle)
         turn[i, j], turn[j, i] = -np.sin(angle), np.sin(angle)
         rotation = rotation @ turn
-    scale = np.exp(rng.normal(0, 0.06) + rng.normal(0, 0.05, 3))
-    return rotation @ np.diag(scale) @ (np.eye(3) + rng.normal(0, 0.03, (3, 3)))
+    scale = np.exp(rng.normal(0, 0.06) + rng.normal(0, 0.04, 3))
+    return rotation @ np.diag(scale) @ (np.eye(3) + rng.normal(0, 0.02, (3, 3)))
 
 
 def random_curve(rng):
     """A random monotone map of the 256 intensities; air stays air."""
     knots = np.array([0, 0.1, 0.2, 0.4, 0.46, 0.5, 0.53, 0.56, 0.6, 0.7, 0.8, 1])
-    steps = np.diff(knots) * np.exp(rng.normal(0, 0.35, len(knots) - 1))
+    steps = np.diff(knots) * np.exp(rng.normal(0, 0.25, len(knots) - 1))
     values = np.concatenate([[0], np.cumsum(steps)])
     values = values / values[-1] ** rng.uniform(0.3, 1)
     return np.interp(np.linspace(0, 1, 256), knots, np.minimum(values, 1) ** np.exp(rng.normal(0, 0.1)))
