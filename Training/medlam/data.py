@@ -9,7 +9,8 @@ voxel of the whole flipped OpenKBP array.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,11 @@ class Scan:
     name: str
     volume: torch.Tensor
     origin_mm: np.ndarray
-    body: np.ndarray = field(init=False)
-    """Indices (z, y, x) of body voxels, int16 [n, 3], a quarter of them, sorted by z."""
 
-    def __post_init__(self):
-        body = np.argwhere(self.volume.numpy() > BODY_LEVEL)
-        self.body = body[::4].astype(np.int16)
+    @cached_property
+    def body(self):
+        """Indices (z, y, x) of body voxels, int16 [n, 3], a quarter of them, sorted by z."""
+        return np.argwhere(self.volume.numpy() > BODY_LEVEL)[::4].astype(np.int16)
 
     def random_body_point(self, rng, low_mm=-np.inf, high_mm=np.inf):
         """Position (mm) of a body voxel, all slices between low and high being equally likely."""
@@ -75,21 +75,12 @@ def read_scan(path):
     return Scan(Path(path).stem, volume, first * VOXEL_MM)
 
 
-def read_extremes(path):
-    """Structure name -> float [6, 3], mm: the extreme points (low z, high z, low y, high y, low x, high x).
-
-    An extreme point is the centre of the structure's voxels in its extreme slice.
-    """
+def read_structures(path):
+    """Structure name -> positions [n, 3] (mm) of its voxels, for the structures that the clinic drew."""
     with np.load(path) as archive:
         labels, spacing = to_network_axes(archive["lab"]), archive["vox"][[2, 0, 1]]
-    found = {}
-    for bit, structure in enumerate(STRUCTURES):
-        voxels = np.argwhere(labels & (1 << bit))
-        if len(voxels):
-            ends = [voxels[voxels[:, axis] == end(voxels[:, axis])].mean(0)
-                    for axis in range(3) for end in (np.min, np.max)]
-            found[structure] = np.array(ends) * spacing
-    return found
+    voxels = {structure: np.argwhere(labels & (1 << bit)) for bit, structure in enumerate(STRUCTURES)}
+    return {structure: found * spacing for structure, found in voxels.items() if len(found)}
 
 
 def prepare(source, cache):
