@@ -49,30 +49,91 @@ OFCondition negotiate(cdcmtk_association &self, T_ASC_Parameters *params) {
     return EC_Normal;
 }
 
-/// DCMTK refuses messages in a context whose transfer syntax it does not know. Data sets are not decoded here, so that it may
-/// take them for one that it knows; what is written into the files comes from our own table.
-void disguiseUnknownSyntaxes(T_ASC_Parameters *params) {
-    LST_HEAD **list = &params->DULparams.acceptedPresentationContext;
+/// DCMTK refuses messages in contexts whose transfer syntax it does not know. Data sets are not decoded here, so that it may
+/// take every one for explicit VR little endian; what is written into the files comes from our own table.
+void disguiseTransferSyntaxes(T_ASC_Parameters *params) {
+    LST_HEAD **list = &params->DULparams.requestedPresentationContext;
     if (*list == nullptr) return;
     auto *context = static_cast<DUL_PRESENTATIONCONTEXT *>(LST_Head(list));
     LST_Position(list, context);
     for (; context != nullptr; context = static_cast<DUL_PRESENTATIONCONTEXT *>(LST_Next(list)))
-        if (DcmXfer(context->acceptedTransferSyntax).getXfer() == EXS_Unknown)
+        if (context->result == ASC_P_ACCEPTANCE)
             OFStandard::strlcpy(context->acceptedTransferSyntax, UID_LittleEndianExplicitTransferSyntax, sizeof context->acceptedTransferSyntax);
 }
 
-void writeMeta(const cdcmtk_association &self, const T_DIMSE_C_StoreRQ &request, DcmOutputStream &output) {
+void writeMeta(const cdcmtk_association &self, DcmOutputStream &output) {
     DcmMetaInfo meta;
     const Uint8 version[] = {0, 1};
     meta.putAndInsertUint8Array(DCM_FileMetaInformationVersion, version, 2);
-    meta.putAndInsertString(DCM_MediaStorageSOPClassUID, request.AffectedSOPClassUID);
-    meta.putAndInsertString(DCM_MediaStorageSOPInstanceUID, request.AffectedSOPInstanceUID);
+    meta.putAndInsertString(DCM_MediaStorageSOPClassUID, self.sopClass.c_str());
+    meta.putAndInsertString(DCM_MediaStorageSOPInstanceUID, self.sopInstance.c_str());
     meta.putAndInsertString(DCM_TransferSyntaxUID, self.transferSyntaxes.at(self.context).c_str());
     meta.putAndInsertString(DCM_SourceApplicationEntityTitle, self.association->params->DULparams.callingAPTitle);
     face::identify(meta, self.implementationClass.c_str(), self.implementationVersion.c_str());
     meta.transferInit();
     meta.write(output, META_HEADER_DEFAULT_TRANSFERSYNTAX, EET_ExplicitLength, nullptr);
     meta.transferEnd();
+}
+
+/// The next fragment of a message; waits for a PDU where none is left.
+OFCondition nextFragment(cdcmtk_association &self, DUL_PDV &fragment) {
+    T_ASC_Association *association = self.association;
+    if (DUL_NextPDV(&association->DULassociation, &fragment).good()) return EC_Normal;
+    if (!ASC_dataWaiting(association, self.timeout)) return DIMSE_NODATAAVAILABLE;
+    const OFCondition result = DUL_ReadPDVs(&association->DULassociation, nullptr, DUL_NOBLOCK, self.timeout);
+    if (result == DUL_PDATAPDUARRIVED) return DUL_NextPDV(&association->DULassociation, &fragment);
+    return result.bad() || result == DUL_PEERREQUESTEDRELEASE ? result : DIMSE_UNEXPECTEDPDVTYPE;
+}
+
+/// Longest command set taken: a C-STORE-RQ has some 300 bytes.
+constexpr size_t longestCommand = 65536;
+
+uint32_t littleEndian(const std::string &bytes, size_t at, int count) {
+    uint32_t value = 0;
+    for (int i = count - 1; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+    return value;
+}
+
+/// Takes a command set apart (implicit VR little endian, PS3.7 6.3.1); false when it is none.
+bool parse(const std::string &bytes, cdcmtk_association &self) {
+    self.command = self.messageID = 0;
+    self.hasDataSet = false;
+    self.sopClass.clear();
+    self.sopInstance.clear();
+    for (size_t at = 0; at < bytes.size();) {
+        if (bytes.size() - at < 8 || littleEndian(bytes, at, 2) != 0) return false;
+        const uint32_t element = littleEndian(bytes, at + 2, 2), length = littleEndian(bytes, at + 4, 4);
+        at += 8;
+        if (length > bytes.size() - at) return false;
+        std::string text = bytes.substr(at, length);
+        text.resize(text.find_last_not_of(std::string("\0 ", 2)) + 1); // without its padding
+        const uint16_t number = length == 2 ? littleEndian(bytes, at, 2) : 0;
+        switch (element) {
+        case 0x0002: self.sopClass = text; break;
+        case 0x0100: self.command = number; break;
+        case 0x0110: self.messageID = number; break;
+        case 0x0800: self.hasDataSet = number != DIMSE_DATASET_NULL; break;
+        case 0x1000: self.sopInstance = text; break;
+        }
+        at += length;
+    }
+    return true;
+}
+
+/// Reads a command. Not by DIMSE_receiveCommand: that puts no limit on its length and on the depth of sequences in it.
+OFCondition readCommand(cdcmtk_association &self) {
+    std::string bytes;
+    for (;;) {
+        DUL_PDV fragment;
+        const OFCondition result = nextFragment(self, fragment);
+        if (result.bad() || result == DUL_PEERREQUESTEDRELEASE) return result;
+        if (bytes.empty()) self.context = fragment.presentationContextID;
+        const bool fits = fragment.pdvType == DUL_COMMANDPDV && fragment.presentationContextID == self.context &&
+                          self.transferSyntaxes.count(self.context) == 1 && bytes.size() + fragment.fragmentLength <= longestCommand;
+        if (!fits) return DIMSE_UNEXPECTEDPDVTYPE;
+        bytes.append(static_cast<const char *>(fragment.data), fragment.fragmentLength);
+        if (fragment.lastPDV) return parse(bytes, self) ? EC_Normal : DIMSE_PARSEFAILED;
+    }
 }
 
 /// Takes over the socket; the lock is held only while a request that lies in the socket's buffer is read.
@@ -148,30 +209,25 @@ int cdcmtk_association_accept(cdcmtk_association *association, cdcmtk_error *err
         OFCondition result = negotiate(*association, params);
         if (result.good()) result = ASC_acknowledgeAssociation(association->association);
         if (result.bad()) return failNetwork(error, result), 0;
-        disguiseUnknownSyntaxes(params);
+        disguiseTransferSyntaxes(params);
         return 1;
     });
 }
 
 int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *request, cdcmtk_error *error) {
-    return guarded(error, 0, [&] {
-        T_DIMSE_Message &message = association->message;
-        for (;;) {
-            const OFCondition result = DIMSE_receiveCommand(association->association, DIMSE_NONBLOCKING, association->timeout,
-                                                            &association->context, &message, nullptr);
-            if (result == DUL_PEERREQUESTEDRELEASE) return static_cast<int>(CDCMTK_RELEASE_REQUEST);
+    return guarded(error, 0, [&]() -> int {
+        cdcmtk_association &self = *association;
+        do {
+            const OFCondition result = readCommand(self);
+            if (result == DUL_PEERREQUESTEDRELEASE) return CDCMTK_RELEASE_REQUEST;
             if (result.bad()) return failNetwork(error, result), 0;
-            if (message.CommandField == DIMSE_C_CANCEL_RQ) continue; // comes too late for what was answered already
-            break;
-        }
-        if (message.CommandField == DIMSE_C_ECHO_RQ) return static_cast<int>(CDCMTK_ECHO_REQUEST);
-        if (message.CommandField != DIMSE_C_STORE_RQ || message.msg.CStoreRQ.DataSetType == DIMSE_DATASET_NULL)
-            return static_cast<int>(CDCMTK_OTHER_REQUEST);
-        const T_DIMSE_C_StoreRQ &store = message.msg.CStoreRQ;
-        OFStandard::strlcpy(request->sop_class, store.AffectedSOPClassUID, sizeof request->sop_class);
-        OFStandard::strlcpy(request->sop_instance, store.AffectedSOPInstanceUID, sizeof request->sop_instance);
-        OFStandard::strlcpy(request->transfer_syntax, association->transferSyntaxes.at(association->context).c_str(), sizeof request->transfer_syntax);
-        return static_cast<int>(CDCMTK_STORE_REQUEST);
+        } while (self.command == DIMSE_C_CANCEL_RQ); // comes too late for what was answered already
+        if (self.command == DIMSE_C_ECHO_RQ && !self.hasDataSet) return CDCMTK_ECHO_REQUEST;
+        if (self.command != DIMSE_C_STORE_RQ || !self.hasDataSet) return CDCMTK_OTHER_REQUEST;
+        OFStandard::strlcpy(request->sop_class, self.sopClass.size() > 64 ? "" : self.sopClass.c_str(), sizeof request->sop_class);
+        OFStandard::strlcpy(request->sop_instance, self.sopInstance.size() > 64 ? "" : self.sopInstance.c_str(), sizeof request->sop_instance);
+        OFStandard::strlcpy(request->transfer_syntax, self.transferSyntaxes.at(self.context).c_str(), sizeof request->transfer_syntax);
+        return CDCMTK_STORE_REQUEST;
     });
 }
 
@@ -179,7 +235,7 @@ int cdcmtk_association_receive_file(cdcmtk_association *association, const char 
     return guarded(error, 0, [&] {
         face::FileConsumer file(path, O_EXCL);
         face::FileOutput output(file);
-        if (path != nullptr) writeMeta(*association, association->message.msg.CStoreRQ, output);
+        if (path != nullptr) writeMeta(*association, output);
         T_ASC_PresentationContextID context = 0;
         const OFCondition result = DIMSE_receiveDataSetInFile(association->association, DIMSE_NONBLOCKING, association->timeout, &context,
                                                               &output, nullptr, nullptr);
@@ -193,13 +249,21 @@ int cdcmtk_association_receive_file(cdcmtk_association *association, const char 
 
 int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status, cdcmtk_error *error) {
     return guarded(error, 0, [&] {
+        const cdcmtk_association &self = *association;
         OFCondition result = EC_Normal;
-        if (association->message.CommandField == DIMSE_C_ECHO_RQ)
-            result = DIMSE_sendEchoResponse(association->association, association->context, &association->message.msg.CEchoRQ, status, nullptr);
-        else {
+        if (self.command == DIMSE_C_ECHO_RQ) {
+            T_DIMSE_C_EchoRQ request = {};
+            request.MessageID = self.messageID;
+            OFStandard::strlcpy(request.AffectedSOPClassUID, UID_VerificationSOPClass, sizeof request.AffectedSOPClassUID);
+            result = DIMSE_sendEchoResponse(self.association, self.context, &request, status, nullptr);
+        } else {
+            T_DIMSE_C_StoreRQ request = {};
             T_DIMSE_C_StoreRSP response = {};
+            request.MessageID = self.messageID;
+            OFStandard::strlcpy(request.AffectedSOPClassUID, self.sopClass.c_str(), sizeof request.AffectedSOPClassUID);
+            OFStandard::strlcpy(request.AffectedSOPInstanceUID, self.sopInstance.c_str(), sizeof request.AffectedSOPInstanceUID);
             response.DimseStatus = status;
-            result = DIMSE_sendStoreResponse(association->association, association->context, &association->message.msg.CStoreRQ, &response, nullptr);
+            result = DIMSE_sendStoreResponse(self.association, self.context, &request, &response, nullptr);
         }
         if (result.bad()) return failNetwork(error, result), 0;
         return 1;

@@ -12,9 +12,11 @@ struct cdcmtk_association {
     std::string implementationClass, implementationVersion;
     // As acceptor: the transfer syntax of each accepted context, also where DCMTK does not know it.
     std::map<T_ASC_PresentationContextID, std::string> transferSyntaxes;
-    // The request in hand and its context.
-    T_DIMSE_Message message;
+    // As acceptor: the request in hand.
     T_ASC_PresentationContextID context = 0;
+    uint16_t command = 0, messageID = 0;
+    bool hasDataSet = false;
+    std::string sopClass, sopInstance;
 
     ~cdcmtk_association();
 };
@@ -22,6 +24,8 @@ struct cdcmtk_association {
 namespace face {
 /// Fills the error from a condition of the network layers.
 void failNetwork(cdcmtk_error *error, const OFCondition &condition);
+/// The socket beneath an association, which DCMTK protects; -1 when there is none.
+int socketOf(T_ASC_Association *association);
 /// Writes our implementation UID and version into the parameters of an association.
 void introduce(T_ASC_Parameters *params, const cdcmtk_identity *identity);
 } // namespace face

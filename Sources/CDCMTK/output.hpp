@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <dcmtk/dcmdata/dcostrma.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace face {
@@ -13,8 +14,9 @@ class FileConsumer : public DcmConsumer {
   public:
     /// Opens a file; O_EXCL in the flags refuses one that is there.
     FileConsumer(const char *path, int flags) : descriptor(path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0640) : -1) {
+        struct stat about = {};
         if (path != nullptr && descriptor < 0) failure = errno;
-        else if (path != nullptr) name = path;
+        else if (fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode)) name = path; // never remove a device
         buffer.reserve(capacity);
     }
     ~FileConsumer() override { discard(); }

@@ -1,7 +1,9 @@
 #include "face.hpp"
 #include <cstdlib>
 #include <cstring>
+#include <dcmtk/dcmdata/dcistrmf.h>
 #include <dcmtk/dcmdata/dcspchrs.h>
+#include <stdexcept>
 
 using face::guarded;
 using face::object;
@@ -42,6 +44,23 @@ OFString utf8(const OFString &text, cdcmtk_file *file) {
     return converted;
 }
 
+/// A file stream that ends by an exception when its reader has dived too deep: DCMTK recurses into nested sequences without a
+/// limit, and a file of nothing but those would overrun the stack.
+class ShallowFileStream : public DcmInputFileStream {
+  public:
+    explicit ShallowFileStream(const char *path) : DcmInputFileStream(OFFilename(path)), top(here()) {}
+    offile_off_t read(void *buffer, offile_off_t count) override {
+        if (top - here() > stackBudget) throw std::length_error("sequences are nested too deep");
+        return DcmInputFileStream::read(buffer, count);
+    }
+
+  private:
+    /// Some hundred levels, where real objects have under twenty; no thread has less stack than a multiple of this.
+    static constexpr intptr_t stackBudget = 128 * 1024;
+    const intptr_t top;
+    static intptr_t here() { return reinterpret_cast<intptr_t>(__builtin_frame_address(0)); }
+};
+
 template <class T> int toDoubles(DcmElement *found, OFCondition (DcmElement::*get)(T *&), double **values, size_t *count) {
     T *raw = nullptr;
     if ((found->*get)(raw).bad()) return 0;
@@ -61,7 +80,14 @@ cdcmtk_file *cdcmtk_file_load(const char *path, int has_stop, uint16_t group, ui
     return guarded<cdcmtk_file *>(error, nullptr, [&]() -> cdcmtk_file * {
         auto file = std::make_unique<cdcmtk_file>();
         const DcmTagKey stop = has_stop ? DcmTagKey(group, element) : DCM_UndefinedTagKey;
-        const OFCondition result = file->format.loadFileUntilTag(path, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, ERM_fileOnly, stop);
+        ShallowFileStream stream(path);
+        OFCondition result = stream.status();
+        if (result.good()) {
+            file->format.setReadMode(ERM_fileOnly);
+            file->format.transferInit();
+            result = file->format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, stop);
+            file->format.transferEnd();
+        }
         if (result.bad()) {
             face::fail(error, CDCMTK_CANNOT_READ, "%s", result.text());
             return nullptr;

@@ -1,8 +1,6 @@
 #include "association.hpp"
 #include <cstring>
 #include <dcmtk/dcmnet/diutil.h>
-#include <dcmtk/dcmnet/dcmtrans.h>
-#include <dcmtk/dcmnet/dul.h>
 #include <fcntl.h>
 
 using face::fail;
@@ -22,11 +20,6 @@ OFCondition propose(T_ASC_Parameters *params, const cdcmtk_peer *peer, const cdc
     }
     return result;
 }
-
-/// Reaches the socket, which DCMTK protects.
-struct SocketOf : DcmTransportConnection {
-    static int get(DcmTransportConnection *connection) { return (connection->*&SocketOf::getSocket)(); }
-};
 
 /// The context to send a file in: its own transfer syntax, or from uncompressed to uncompressed; 0 when there is none.
 T_ASC_PresentationContextID contextFor(T_ASC_Association *association, const char *sop_class, const char *transfer_syntax) {
@@ -62,7 +55,7 @@ cdcmtk_association *cdcmtk_association_request(const cdcmtk_peer *peer, const cd
         if (self->association == nullptr && params != nullptr) ASC_destroyAssociationParameters(&params);
         if (result.bad()) return failNetwork(error, result), nullptr;
         // DCMTK would leak the socket into the worker processes.
-        if (auto *connection = DUL_getTransportConnection(self->association->DULassociation)) fcntl(SocketOf::get(connection), F_SETFD, FD_CLOEXEC);
+        fcntl(face::socketOf(self->association), F_SETFD, FD_CLOEXEC);
         return self.release();
     });
 }

@@ -105,6 +105,7 @@ OFCondition writeFile(DcmFileFormat &format, const char *path, E_TransferSyntax 
     format.transferInit();
     const OFCondition result = format.write(output, syntax, EET_ExplicitLength, nullptr, EGL_withoutGL, EPD_noChange, 0, 0, 0, EWM_dontUpdateMeta);
     format.transferEnd();
+    output.flush(); // what the deflating filter still holds
     if (result.good()) failure = file.finish(false);
     return result;
 }

@@ -39,8 +39,8 @@ final class AcceptedAssociation {
                 isOpen = false
             }
         }
-        cdcmtk_association_abort(handle)
         handler.ended(info, released: false)
+        cdcmtk_association_abort(handle)
     }
 
     private func negotiate() -> AssociationInfo? {

@@ -90,11 +90,12 @@ struct PendingConnection {
 
     /// Bytes of a PDU header: type, reserved, length (PS3.8 9.3.1).
     private static let headerLength = 6
-    /// The longest request taken; 128 presentation contexts of many transfer syntaxes each need about half of it.
+    /// The longest request taken. The system's buffer must hold it whole, which is sure up to some 64 KB: 128 presentation
+    /// contexts of 18 transfer syntaxes each.
     private static let longestRequest = 131_072
     /// Fixed part of an A-ASSOCIATE-RQ (PS3.8 table 9-11).
     private static let shortestRequest = 68
-    /// The system wakes us below the low-water mark only when memory is short; this many times it may.
+    /// The system wakes us below the low-water mark only when its buffer is full; this many times it may.
     private static let mostWakings = 1000
 
     init(descriptor: Int32, address: String, deadline: ContinuousClock.Instant) {

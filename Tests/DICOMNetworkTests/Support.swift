@@ -1,0 +1,138 @@
+import DICOMCore
+import DICOMNetwork
+import Foundation
+import Logging
+import NodeTesting
+import Synchronization
+import Testing
+
+/// Keeps what a storage SCP tells it, and files in a folder of its own.
+final class Recorder: StorageHandler {
+    struct State {
+        var stored: [(request: StoreRequest, path: String)] = []
+        var discarded: [(request: StoreRequest, path: String)] = []
+        var ended: [(id: UInt64, released: Bool)] = []
+        var associations: [AssociationInfo] = []
+        var announced = 0
+    }
+
+    let folder: URL
+    let state = Mutex(State())
+    private let rejection: @Sendable (AssociationInfo) -> AssociationRejection?
+    private let refusal: DIMSEStatus?
+    private let subfolder: String
+
+    init(rejection: @escaping @Sendable (AssociationInfo) -> AssociationRejection? = { _ in nil }, refusal: DIMSEStatus? = nil, subfolder: String = "") throws {
+        folder = try Places.temporaryFolder("received")
+        (self.rejection, self.refusal, self.subfolder) = (rejection, refusal, subfolder)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    var stored: [(request: StoreRequest, path: String)] { state.withLock { $0.stored } }
+    var discarded: Int { state.withLock { $0.discarded.count } }
+    var released: [Bool] { state.withLock { $0.ended.map(\.released) } }
+    var files: [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] }
+
+    func accepts(_ association: AssociationInfo) -> AssociationRejection? {
+        state.withLock { $0.associations.append(association) }
+        return rejection(association)
+    }
+
+    func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination {
+        if let refusal { return .refuse(refusal) }
+        let number = state.withLock { state in
+            state.announced += 1
+            return state.announced
+        }
+        return .file(folder.appending(path: subfolder + "\(association.id)-\(number).dcm").path)
+    }
+
+    func stored(_ request: StoreRequest, at path: String, on association: AssociationInfo) -> DIMSEStatus {
+        state.withLock { $0.stored.append((request, path)) }
+        return .success
+    }
+
+    func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo) {
+        state.withLock { $0.discarded.append((request, path)) }
+    }
+
+    func ended(_ association: AssociationInfo, released: Bool) { state.withLock { $0.ended.append((association.id, released)) } }
+
+    /// Waits until a condition holds, for things that happen on the association's thread.
+    func wait(seconds: Int = 10, until condition: (Recorder) -> Bool) -> Bool {
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        while ContinuousClock.now < deadline {
+            if condition(self) { return true }
+            usleep(5000)
+        }
+        return condition(self)
+    }
+}
+
+/// Runs a storage SCP on a free port for the length of a test.
+func withSCP<R>(_ recorder: Recorder, _ change: (inout StorageSCPConfiguration) -> Void = { _ in }, _ body: (Int) throws -> R) throws -> R {
+    var configuration = StorageSCPConfiguration(port: 0, stopTimeout: 1)
+    change(&configuration)
+    var logger = Logger(label: "scp")
+    logger.logLevel = ProcessInfo.processInfo.environment["SCP_LOG"] == nil ? .critical : .trace
+    let scp = StorageSCP(configuration: configuration, handler: recorder, logger: logger)
+    let port = try scp.start()
+    defer { scp.stop() }
+    return try body(port)
+}
+
+/// The part of a Part 10 file after its meta information.
+func dataSetBytes(_ path: String) throws -> Data {
+    let file = try Data(contentsOf: URL(fileURLWithPath: path))
+    let length = file[140..<144].reversed().reduce(0) { $0 << 8 | Int($1) }
+    return file.dropFirst(144 + length)
+}
+
+func title(_ string: String) -> AETitle { AETitle(string)! }
+
+/// Real files in most transfer syntaxes.
+let transferSyntaxFiles: [String] = {
+    let folder = Places.shared.appending(path: "data/dicom/transfer-syntaxes")
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+    return names.filter { $0.hasSuffix(".dcm") }.sorted().map { folder.appending(path: $0).path }
+}()
+
+/// Writes a small instance of a SOP class.
+func instance(_ uid: String, sopClass: UID = SOPClass.ctImageStorage, pixels: Int = 1000, in folder: URL, transferSyntax: TransferSyntax = .explicitVRLittleEndian) throws -> String {
+    let set = DataSet()
+    try set.set(.sopClassUID, sopClass)
+    try set.set(.sopInstanceUID, uid)
+    try set.set(.patientName, "Nobody")
+    try set.set(.pixelData, bytes: (0..<pixels).map { UInt8(truncatingIfNeeded: $0) })
+    let path = folder.appending(path: uid + ".dcm").path
+    try set.write(to: path, transferSyntax: transferSyntax)
+    return path
+}
+
+/// A DCMTK server program on a free port, ended with its owner.
+final class Server {
+    let port: Int
+    private let process = Process()
+
+    init(_ name: String, _ arguments: (Int) -> [String]) throws {
+        // Nobody takes the port between this and the server's start but by accident.
+        var logger = Logger(label: "free port")
+        logger.logLevel = .critical
+        let probe = StorageSCP(configuration: .init(port: 0), handler: try Recorder(), logger: logger)
+        port = try probe.start()
+        probe.stop()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [name] + arguments(port)
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline, RawPeer(port: port) == nil { usleep(20_000) }
+    }
+
+    deinit {
+        kill(process.processIdentifier, SIGKILL) // a child of the test runner may have SIGTERM blocked
+        process.waitUntilExit()
+    }
+}
