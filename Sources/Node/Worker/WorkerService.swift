@@ -57,7 +57,8 @@ struct WorkerService: Service {
 
     private func attempt(_ ticket: JobTicket, in process: WorkerProcess) throws -> JobOutcome {
         let manager = FileManager.default
-        let part = folder.results.appending(path: "\(ticket.id).part")
+        // The attempt's number keeps a worker that outlives its node for a moment out of the next one's folder.
+        let part = folder.results.appending(path: "\(ticket.id).\(ticket.attempt).part")
         try? manager.removeItem(at: part)
         try manager.createDirectory(at: part, withIntermediateDirectories: true)
         defer { try? manager.removeItem(at: part) }
