@@ -85,7 +85,7 @@ public final class Store: Sendable {
         let flush = DispatchGroup()
         let flushFailure = Mutex<(any Error)?>(nil)
         DispatchQueue.global().async(group: flush) {
-            do { for directory in directories { try flushDirectory(directory) } } catch { flushFailure.withLock { $0 = error } }
+            do { for directory in directories { try makeDurable(directory) } } catch { flushFailure.withLock { $0 = error } }
         }
         do {
             try pool.write { db in
@@ -107,11 +107,11 @@ public final class Store: Sendable {
     }
 }
 
-/// Makes a directory's entries durable.
-public func flushDirectory(_ directory: URL) throws {
-    let descriptor = open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+/// Brings a file's content, or a folder's entries, onto stable storage.
+public func makeDurable(_ item: URL) throws {
+    let descriptor = open(item.path, O_RDONLY | O_CLOEXEC)
     defer { if descriptor >= 0 { close(descriptor) } }
     guard descriptor >= 0, fsync(descriptor) == 0 else {
-        throw StoreError(.notDurable, "Folder \(directory.path) cannot be flushed: \(String(cString: strerror(errno))).")
+        throw StoreError(.notDurable, "\(item.path) cannot be flushed: \(String(cString: strerror(errno))).")
     }
 }

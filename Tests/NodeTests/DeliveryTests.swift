@@ -1,3 +1,4 @@
+import DICOMNetwork
 import Foundation
 import NodeConfiguration
 import NodeStore
@@ -35,8 +36,8 @@ private let destinations = """
         let bench = try bench()
         let service = service(bench) { paths, _, each in
             #expect(paths.map { ($0 as NSString).lastPathComponent } == ["SEG.dcm", "RTSTRUCT.dcm"])
-            each(0, .status(0))
-            each(1, .status(0xA700))
+            each(0, .status(.success))
+            each(1, .status(.outOfResources))
         }
         let next = try service.deliver(to: bench.configuration.destinations[0], at: Date())
         let delivered = try bench.store.job(1).deliveries.filter { $0.destination == "a" }
@@ -49,7 +50,7 @@ private let destinations = """
     @Test func anAssociationThatBreaksPostponesTheRest() throws {
         let bench = try bench()
         let service = service(bench) { _, _, each in
-            each(0, .status(0xB000))
+            each(0, .status(DIMSEStatus(rawValue: 0xB000)))
             throw POSIXError(.ECONNRESET)
         }
         _ = try service.deliver(to: bench.configuration.destinations[0], at: Date())
@@ -81,7 +82,7 @@ private let destinations = """
         let release = DispatchSemaphore(value: 0)
         let service = service(bench) { paths, destination, each in
             if destination.name == "a" { release.wait() }
-            for index in paths.indices { each(index, .status(0)) }
+            for index in paths.indices { each(index, .status(.success)) }
         }
         let run = Task { try await service.run() }
         while try !bench.store.pendingDeliveries(to: "b").isEmpty { try await Task.sleep(for: .milliseconds(20)) }

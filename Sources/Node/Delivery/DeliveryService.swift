@@ -15,7 +15,7 @@ struct DeliveryService: Service {
 
     /// The peer's status, or why the file was not sent at all.
     enum Answer {
-        case status(UInt16)
+        case status(DIMSEStatus)
         case notSent(reason: String)
     }
 
@@ -80,10 +80,9 @@ struct DeliveryService: Service {
         let status: UInt16?
         let reason: String
         switch answer {
-        case .status(0): return .sent(status: 0, note: nil)
-        case .status(let code) where code == 0x0001 || code >> 12 == 0xB:
-            return .sent(status: code, note: "stored with warning status 0x\(String(code, radix: 16, uppercase: true))")
-        case .status(let code): (status, reason) = (code, "the peer answered status 0x\(String(code, radix: 16, uppercase: true)).")
+        case .status(.success): return .sent(status: 0, note: nil)
+        case .status(let answer) where answer.isStored: return .sent(status: answer.rawValue, note: "stored with warning status \(answer)")
+        case .status(let answer): (status, reason) = (answer.rawValue, "the peer answered status \(answer).")
         case .notSent(let why): (status, reason) = (nil, why)
         }
         guard now < created + rules.giveUpAfterHours * 3600 else { return .failed(status: status, reason: reason) }

@@ -18,7 +18,7 @@ extension DeliveryService {
             try ServiceClass.store(paths, to: configuration.peer(destination)) { outcome in
                 guard let index = paths.firstIndex(of: outcome.path) else { return }
                 switch outcome.result {
-                case .success(let status): each(index, .status(status.rawValue))
+                case .success(let status): each(index, .status(status))
                 case .failure(let error): each(index, .notSent(reason: error.message))
                 }
             }

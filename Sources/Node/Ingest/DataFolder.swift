@@ -20,7 +20,7 @@ public struct DataFolder: Sendable {
         for folder in [incoming, instances, results] {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         }
-        try flushDirectory(root)
+        try makeDurable(root)
     }
 
     // MARK: Receiving

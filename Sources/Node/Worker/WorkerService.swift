@@ -96,12 +96,12 @@ struct WorkerService: Service {
                 kind: kind, sopClassUID: object.sopClassUID, sopInstanceUID: object.sopInstanceUID,
                 path: "results/\(ticket.id)/\(object.file)")
         }
-        for name in try FileManager.default.contentsOfDirectory(atPath: part.path) { try flushFile(part.appending(path: name)) }
-        try flushDirectory(part)
+        for name in try FileManager.default.contentsOfDirectory(atPath: part.path) { try makeDurable(part.appending(path: name)) }
+        try makeDurable(part)
         // A folder is there when the node was stopped between this move and the rows that tell of it.
         try? FileManager.default.removeItem(at: place)
         guard rename(part.path, place.path) == 0 else { throw NodeError(.worker, "\(place.path) cannot be made: \(systemReason()).") }
-        try flushDirectory(folder.results)
+        try makeDurable(folder.results)
         return results
     }
 }
@@ -145,11 +145,4 @@ enum ResultCheck {
         try demand("Study Instance UID", dataSet.string(.studyInstanceUID), ticket.studyInstanceUID)
         try demand("patient", patientDigest(of: dataSet), ticket.patientDigest)
     }
-}
-
-/// Makes a file's content durable.
-private func flushFile(_ file: URL) throws {
-    let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
-    defer { if descriptor >= 0 { close(descriptor) } }
-    guard descriptor >= 0, fsync(descriptor) == 0 else { throw NodeError(.worker, "\(file.path) cannot be flushed: \(systemReason()).") }
 }
