@@ -5,7 +5,7 @@ import DICOMCore
 func withIdentity<R>(maximumPDU: Int, _ body: (UnsafePointer<cdcmtk_identity>) throws -> R) rethrows -> R {
     try Implementation.classUID.string.withCString { classUID in
         try Implementation.versionName.withCString { version in
-            var identity = cdcmtk_identity(implementation_class: classUID, implementation_version: version, max_pdu: UInt32(maximumPDU))
+            var identity = cdcmtk_identity(implementation_class: classUID, implementation_version: version, max_pdu: UInt32(clamping: maximumPDU))
             return try body(&identity)
         }
     }

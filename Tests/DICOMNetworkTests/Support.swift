@@ -110,29 +110,20 @@ func instance(_ uid: String, sopClass: UID = SOPClass.ctImageStorage, pixels: In
     return path
 }
 
-/// A DCMTK server program on a free port, ended with its owner.
-final class Server {
+/// DCMTK's storescp on a free port, ended with its owner.
+struct StoreSCP {
     let port: Int
-    private let process = Process()
+    /// Where it keeps what it was sent.
+    let folder: URL
+    private let process: BackgroundProcess
 
-    init(_ name: String, _ arguments: (Int) -> [String]) throws {
-        // Nobody takes the port between this and the server's start but by accident.
-        var logger = Logger(label: "free port")
-        logger.logLevel = .critical
-        let probe = StorageSCP(configuration: .init(port: 0), handler: try Recorder(), logger: logger)
-        port = try probe.start()
-        probe.stop()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = [name] + arguments(port)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let deadline = ContinuousClock.now + .seconds(10)
-        while ContinuousClock.now < deadline, RawPeer(port: port) == nil { usleep(20_000) }
+    static func start(_ options: [String], in folder: URL) async throws -> StoreSCP {
+        let storage = folder.appending(path: "storescp"), port = try freePort()
+        try FileManager.default.createDirectory(at: storage, withIntermediateDirectories: true)
+        let process = try BackgroundProcess("storescp", options + ["-od", storage.path, "\(port)"], log: folder.appending(path: "storescp.log"))
+        try await answersEcho("STORESCP", port)
+        return StoreSCP(port: port, folder: storage, process: process)
     }
 
-    deinit {
-        kill(process.processIdentifier, SIGKILL) // a child of the test runner may have SIGTERM blocked
-        process.waitUntilExit()
-    }
+    var files: [URL] { (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? [] }
 }
