@@ -107,15 +107,13 @@ done
 [ -t 1 ] && printf '\r\033[K'
 echo "done in $((SECONDS - begun)) s"
 
-say "what the archive holds of patient $patient, by C-FIND"
-study=$(dcmdump -q +P StudyInstanceUID $run/ct/CT.0001.dcm | sed 's/.*\[\(.*\)\].*/\1/')
-findscu -S -aec ARCHIVE 127.0.0.1 "$archive_port" -k QueryRetrieveLevel=IMAGE -k "StudyInstanceUID=$study" -k PatientID \
-    -k Modality -k SeriesInstanceUID -k SOPInstanceUID -k SOPClassUID 2>&1 | grep -E 'Modality|S..InstanceUID|SOPClassUID' | sed 's/^I: /  /; s/ *#.*//'
-
-say "and what those objects say of themselves"
-for object in $run/archive/*.dcm $run/archive/*_*; do
-    [ -f "$object" ] || continue
-    dcmdump -q -M +P Modality +P SeriesDescription +P PatientName "$object" | sed 's/ *#.*//; s/^/  /'
+value() { dcmdump -q +P "$1" "$2" | sed 's/^[^[]*\[//; s/\].*//'; }
+say "what the archive holds now of patient $patient"
+study=$(value StudyInstanceUID $run/ct/CT.0001.dcm)
+found=$(findscu -S -aec ARCHIVE 127.0.0.1 "$archive_port" -k QueryRetrieveLevel=SERIES -k "StudyInstanceUID=$study" -k Modality 2>&1)
+echo "by C-FIND: series of modality $(grep -ao 'CS \[[A-Z]*\].*Modality' <<<"$found" | sed 's/CS \[//; s/\].*//' | sort | paste -sd ' ')"
+for object in $run/archive/*_*; do
+    printf '%-9s %s  %s\n' "$(value Modality "$object")" "$(value SeriesDescription "$object")" "$(value SOPInstanceUID "$object")"
 done
 
 say "structures"

@@ -23,7 +23,7 @@ struct SegmentCommand: ParsableCommand {
             throw CommandFailure(.cannotCreate, "\(output) cannot be made: \(error.localizedDescription)")
         }
         let job = ContouringJob(engine: engine, deviceSerialNumber: configuration.aeTitle.string)
-        let report = try job.run(paths: files, output: folder, overlay: true) { stage, fraction in
+        let report = try job.run(paths: files, output: folder) { stage, fraction in
             Terminal.progress("\(stage) \(Int(fraction * 100)) %")
         }
         Terminal.progress("")

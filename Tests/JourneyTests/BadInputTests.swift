@@ -47,7 +47,7 @@ import Testing
         defer { process.kill() }
         #expect(try node.send([SmallScan().write(to: folder.appending(path: "ct"))]).status == 0)
         let job = try await node.job(within: 60, "failure") { $0.state == "failed" }
-        #expect(job.instances == 4)
+        #expect(job.instances == 6)
         #expect(job.reason?.contains("no weights") == true, "\(job)")
         #expect(process.output.contains("Nothing will be contoured"))
         let doctor = try node.command("doctor")

@@ -4,7 +4,7 @@ import Foundation
 /// A CT of a few small slices of air, for what does not depend on what is in it; each part of it can be spoilt.
 struct SmallScan {
     var name = "small"
-    var slices = 4
+    var slices = 6
     var sopClassUID = SOPClass.ctImageStorage
     var modality = "CT"
     var imageType = ["ORIGINAL", "PRIMARY", "AXIAL"]

@@ -46,14 +46,14 @@ private struct FakeEngine: ContouringEngine {
         }
     }
 
-    private func run(_ engine: FakeEngine = FakeEngine(), overlay: Bool = false, at date: Date = Date()) throws -> (JobReport, URL) {
+    private func run(_ engine: FakeEngine = FakeEngine(), at date: Date = Date()) throws -> (JobReport, URL) {
         let output = try Places.temporaryFolder("output")
         let job = ContouringJob(engine: engine, deviceSerialNumber: "TEST", contentDate: date)
-        return (try job.run(paths: paths, output: output, overlay: overlay), output)
+        return (try job.run(paths: paths, output: output), output)
     }
 
     @Test func aSeriesInFilesBecomesASegmentationAndAStructureSetInFiles() throws {
-        let (report, output) = try run(overlay: true)
+        let (report, output) = try run()
         #expect(report.objects.map(\.file) == ["SEG.dcm", "RTSTRUCT.dcm"])
         #expect(report.structures.map(\.state) == [.segmented, .notInFieldOfView, .withheld])
         #expect(report.structures[0].volumeMillilitres == 0.012 && report.structures[2].reason == "the networks disagree")
@@ -80,7 +80,7 @@ private struct FakeEngine: ContouringEngine {
         let (report, output) = try run(FakeEngine(findsNothing: true))
         #expect(report.objects.isEmpty)
         #expect(report.withheldReason?.contains("the networks disagree") == true && report.withheldReason?.contains("not in the field of view") == true)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: output.path) == ["report.json"])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: output.path).sorted() == ["overlay.png", "report.json"])
     }
 
     @Test func aWorkerSaysWhetherTryingAgainCouldHelp() throws {

@@ -25,11 +25,11 @@ public struct ContouringJob: Sendable {
         self.contentDate = contentDate
     }
 
-    /// Contours the series in `paths` and writes `SEG.dcm`, `RTSTRUCT.dcm` and `report.json` into the folder `output`, `overlay.png` too
-    /// where asked for; blocks for minutes.
+    /// Contours the series in `paths` and writes `SEG.dcm`, `RTSTRUCT.dcm`, `overlay.png` and `report.json` into the folder `output`;
+    /// blocks for minutes.
     ///
     /// No DICOM object is written when no structure was segmented. Throws ImagingError for what cannot be a volume.
-    public func run(paths: [String], output: URL, overlay: Bool = false, progress: @escaping Progress = { _, _ in }) throws -> JobReport {
+    public func run(paths: [String], output: URL, progress: @escaping Progress = { _, _ in }) throws -> JobReport {
         let clock = StageClock(progress)
         clock.enter("reading")
         let series = try CTSeries.read(paths: paths)
@@ -38,9 +38,7 @@ public struct ContouringJob: Sendable {
         clock.enter("writing")
         let segments = outcomes.map(ResultSegment.init)
         let objects = try write(segments, of: series, to: output)
-        if overlay {
-            try Data(OverlayMontage.png(volume: series.volume, segments: segments)).write(to: output.appending(path: "overlay.png"))
-        }
+        try Data(OverlayMontage.png(volume: series.volume, segments: segments)).write(to: output.appending(path: "overlay.png"))
         let stages = clock.stop()
         let report = JobReport(
             software: "medlsam-node \(softwareVersion)", seriesInstanceUID: series.seriesInstanceUID.string,
