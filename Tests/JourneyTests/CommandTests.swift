@@ -45,7 +45,8 @@ import Testing
 
     @Test func echoAndSendReachDCMTKsArchive() async throws {
         let archive = try await Dcmqrscp.start(in: folder)
-        let scan = try SmallScan().write(to: folder.appending(path: "ct"))
+        let scan = folder.appending(path: "ct").path
+        try Phantom.headCT(into: folder.appending(path: "ct"), slices: 6)
         try "no DICOM".write(toFile: scan + "/note.txt", atomically: true, encoding: .utf8)
         let peer = ["127.0.0.1", "\(archive.port)", "-aec", archive.aeTitle, "-aet", "TEST"]
         #expect(try runTool(program("medlsam-node"), ["echo"] + peer).status == 0)
@@ -62,7 +63,8 @@ import Testing
     }
 
     @Test func withoutWeightsSegmentSaysWhatToDo() throws {
-        let scan = try SmallScan().write(to: folder.appending(path: "ct"))
+        let scan = folder.appending(path: "ct").path
+        try Phantom.headCT(into: folder.appending(path: "ct"), slices: 6)
         let result = try node.command("segment", scan, "--output", folder.appending(path: "out").path)
         #expect(result.status == ExitStatus.unavailable.rawValue)
         #expect(result.output.contains("no weights"), "\(result.output)")

@@ -9,7 +9,8 @@ import Testing
         let output = folder.appending(path: "ct").path
         let real = Places.shared.appending(path: "data/openkbp/validation/pt_236.npz").path
         guard FileManager.default.fileExists(atPath: real) else {
-            return try SmallScan(slices: 40).write(to: folder.appending(path: "ct"))
+            try Phantom.headCT(into: folder.appending(path: "ct"), slices: 44)
+            return output
         }
         let converter = Places.shared.appending(path: "tools/openkbp2dicom.py").path
         let result = try runTool(Places.python, [converter, real, output, "--upsample", "2", "--no-rtstruct"])
