@@ -71,23 +71,24 @@ def intersection_over_union(first, second):
 
 
 def box_errors(network, scans, archives, supports):
-    """{structure: [(IoU, absolute errors of the six faces in mm), ...]}, one entry a patient that has it."""
+    """{structure: [(IoU, errors of the six faces in mm), ...]}, one entry a patient that has it."""
     results = {structure: [] for structure in STRUCTURES}
     for scan in scans:
         starts = locate.start(network, scan, STARTS, np.random.default_rng(0))
         for structure, voxels in read_structures(archives / f"{scan.name}.npz").items():
             true = np.stack([voxels.min(0), voxels.max(0)], 1).ravel()
             box = locate.locate(network, scan, supports[structure], starts)
-            results[structure].append((intersection_over_union(box, true), abs(box - true)))
+            results[structure].append((intersection_over_union(box, true), box - true))
     return results
 
 
 def summary(results):
     """Means a structure, and the mean of the structures."""
     table = {structure: {"patients": len(found), "iou": round(100 * np.mean([f[0] for f in found]), 1),
-                         "wd_mm": round(np.mean([f[1] for f in found]), 1),
-                         "wd_median_mm": round(np.median([f[1].mean() for f in found]), 1),
-                         "faces_mm": np.mean([f[1] for f in found], axis=0).round(1).tolist()}
+                         "wd_mm": round(np.mean([abs(f[1]) for f in found]), 1),
+                         "wd_median_mm": round(np.median([abs(f[1]).mean() for f in found]), 1),
+                         "faces_mm": np.mean([abs(f[1]) for f in found], axis=0).round(1).tolist(),
+                         "bias_mm": np.mean([f[1] for f in found], axis=0).round(1).tolist()}
              for structure, found in results.items() if found}
     table["mean"] = {key: round(np.mean([row[key] for row in table.values()]), 1)
                      for key in ("iou", "wd_mm", "wd_median_mm")}
