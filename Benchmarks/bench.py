@@ -2,7 +2,8 @@
 """Measures the node as it ships, with real peers on this machine. `make bench` runs it.
 
 Receipt: 300 CT instances of 0.5 MB over one association on loopback, sent by storescu, in turns to `medlsam-node serve` (which
-answers once an instance is flushed to disk and recorded) and to `storescp --bit-preserving` (which flushes nothing); medians of 3.
+answers once an instance is flushed to disk and recorded) and to `storescp --bit-preserving` (which flushes nothing); medians of 3, and what one flush
+costs on this disk.
 
 Contouring: one head-and-neck series of 128 slices (an OpenKBP validation patient where ../shared is present, else the head of
 `make demo`), seconds and peak memory from the end of its last slice's association to both objects at the archive, and each stage.
@@ -96,7 +97,20 @@ def receipt_series(folder):
         d.save_as(folder / f"{k:04}.dcm", enforce_file_format=True)
 
 
+def flush_milliseconds(repeats=100):
+    """What flushing a new file of an instance's size costs on this disk: the floor of any receipt that loses nothing."""
+    content, seconds = os.urandom(512 * 512 * 2), 0.0
+    for n in range(repeats):
+        with open(WORK / f"flush-{n}", "wb", buffering=0) as file:
+            file.write(content)
+            begun = time.monotonic()
+            os.fsync(file.fileno())
+            seconds += time.monotonic() - begun
+    return 1000 * seconds / repeats
+
+
 def receipt():
+    print(f"receipt: flushing a file of 0.5 MB takes {flush_milliseconds():.1f} ms on this disk")
     receipt_series(WORK / "receipt")
     seconds = {"medlsam-node": [], "storescp": []}
     for run in range(RECEIPT_RUNS):
