@@ -79,7 +79,7 @@ public struct Contourer: Sendable {
         let judge = Judge(templates: templates, volume: working)
         let visible = placed.filter { judge.isInFieldOfView($1) }
         let segmenter = Segmenter(encoder: models.encoder, decoder: models.decoder, threads: threads)
-        let segmented = try segmenter.segment(volume, visible) { progress(.segmenting, $0) }
+        let segmented = try segmenter.segment(volume, working, visible, contrasts: templates.contrasts) { progress(.segmenting, $0) }
         return templates.structures.map { judge.outcome($0, placed: placed[$0.name], segmented: segmented[$0.name]) }
     }
 }

@@ -69,12 +69,6 @@ struct FeatureField: Sendable {
         return Descriptor(levels: block.maps.map { unit($0.vector(at: voxel)) })
     }
 
-    /// Cosine at one position, of the levels with larger voxels only: smooth, for a coarse search.
-    func coarseSimilarity(_ descriptor: Descriptor, at positionLPS: SIMD3<Double>) -> Double? {
-        guard volume.contains(positionLPS), let (block, voxel) = block(at: positionLPS) else { return nil }
-        return Double(block.maps[0].nearestDot(descriptor.levels[0], at: voxel) + block.maps[1].nearestDot(descriptor.levels[1], at: voxel)) / 2
-    }
-
     /// The best place of a descriptor within a cube around a position; nil where the cube lies outside the region or scan.
     func match(_ descriptor: Descriptor, near positionLPS: SIMD3<Double>, reachMM: Double) -> Match? {
         guard let (block, voxel) = block(at: positionLPS) else { return nil }
@@ -135,13 +129,6 @@ private struct FeatureMap: Sendable {
         }
     }
 
-    func nearestDot(_ vector: [Float], at voxel: SIMD3<Double>) -> Float {
-        let at = (Int(scaled(voxel.z).rounded()) * edge + Int(scaled(voxel.y).rounded())) * edge + Int(scaled(voxel.x).rounded())
-        var sum: Float = 0, c = 0
-        while c < channels { sum += vector[c] * values[c * voxels + at]; c += 1 }
-        return sum
-    }
-
     /// Adds the cosine with a unit vector, interpolated to full size, for each voxel of a window.
     func addSimilarity(to vector: [Float], low: SIMD3<Int>, size: SIMD3<Int>, into sum: inout [Float]) {
         let high = low &+ size &- 1
@@ -198,8 +185,7 @@ extension Patch {
 
     /// The first and last voxel (x, y, z) of this patch that lie within a scan.
     func voxels(within volume: WorkingVolume) -> (low: SIMD3<Int>, high: SIMD3<Int>) {
-        let scan = Bounds(volume.geometry)
-        let a = voxel(at: scan.low), b = voxel(at: scan.high)
+        let a = voxel(at: volume.scanned.low), b = voxel(at: volume.scanned.high)
         return (pointwiseMax(SIMD3<Int>(pointwiseMin(a, b), rounding: .toNearestOrEven), .zero),
                 pointwiseMin(SIMD3<Int>(pointwiseMax(a, b), rounding: .toNearestOrEven), SIMD3(repeating: WorkingVolume.patchEdge - 1)))
     }

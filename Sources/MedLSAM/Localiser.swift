@@ -34,17 +34,16 @@ struct Localiser: Sendable {
 
     /// Random start patches (the paper's number).
     private static let starts = 10
-    /// Jumps from patches near the estimate, after the first from afar.
-    private static let nearJumps = 2
-    /// How far around the jumps' answer the coarse search goes (x, y, z), and its step, mm.
-    private static let voteReachMM = SIMD3(30.0, 30, 60), voteStepMM = 6.0
+    /// Jumps from patches near the estimate, after the first from afar: all structures as one, then each on its own.
+    private static let nearJumps = (together: 2, singly: 2)
     /// Rounds in which all structures of a support move together, then rounds a structure: reach of a match and stiffness.
     private static let togetherRounds: [(reachMM: Double, stiffness: Warp.Stiffness)] = [
         (36, .init(knots: 6, bending: 30, moving: 0, scaling: 2e4, outlierMM: 15)),
         (21, .init(knots: 6, bending: 5, moving: 0, scaling: 5e3, outlierMM: 8)),
     ]
     private static let singleRounds: [(reachMM: Double, stiffness: Warp.Stiffness)] = [
-        (15, .init(knots: 2, bending: 5, moving: 2, scaling: 5e3, outlierMM: 6)),
+        (15, .init(knots: 2, bending: 30, moving: 10, scaling: 5e3, outlierMM: 6)),
+        (12, .init(knots: 2, bending: 30, moving: 10, scaling: 5e3, outlierMM: 6)),
     ]
     /// Every how many points are matched while all structures move together.
     private static let sparsely = 3
@@ -61,15 +60,10 @@ struct Localiser: Sendable {
     /// Each structure's place; none for structures that no support has, or when the scan holds no body.
     func localise(_ volume: WorkingVolume, seed: UInt64, progress: @escaping Progress) throws -> [String: PlacedStructure] {
         var opinions = try jumped(in: volume, seed: seed)
-        guard let around = Bounds(opinions.flatMap { $0.values.joined() }) else { return [:] }
+        let visible = opinions.flatMap { opinion in templates.structures.flatMap { opinion[$0.name] ?? [] } }.filter(volume.contains)
+        guard !visible.isEmpty else { return placed(opinions, similarity: [:]) }
         progress(0.2)
-        let scan = Bounds(volume.geometry)
-        let reach = SIMD3(0, 0, Self.voteReachMM.z)
-        let ends = [around.low - reach, around.high + reach].map { SIMD3(around.centre.x, around.centre.y, min(max($0.z, scan.low.z), scan.high.z)) }
-        let positions = opinions.flatMap { $0.values.joined() }.filter(volume.contains)
-        guard !positions.isEmpty else { return placed(opinions, similarity: [:]) }
-        let field = try FeatureField(volume, covering: positions + ends, model: features, threads: threads) { progress(0.2 + 0.6 * $0) }
-        vote(&opinions, in: field)
+        let field = try FeatureField(volume, covering: visible, model: features, threads: threads) { progress(0.2 + 0.7 * $0) }
         for round in Self.togetherRounds { moveTogether(&opinions, in: field, reachMM: round.reachMM, stiffness: round.stiffness) }
         var similarity: [String: Double] = [:]
         for round in Self.singleRounds { similarity = moveSingly(&opinions, in: field, reachMM: round.reachMM, stiffness: round.stiffness) }
@@ -79,58 +73,43 @@ struct Localiser: Sendable {
 
     // MARK: Latent positions
 
-    /// Each support's structures, moved as one to where the latent positions say.
+    /// Each support's structures where the latent positions say: first moved as one, then each on its own.
     private func jumped(in volume: WorkingVolume, seed: UInt64) throws -> [Opinion] {
         var random = SplitMix64(seed: seed)
         let starts = volume.bodyPositions(count: Self.starts, random: &random)
         guard !starts.isEmpty else { return [] }
         let seen = try concurrentMap(starts, threads: threads) { try position.latent(of: volume.patch(around: $0)) }
-        var shifts = templates.supports.map { support in
-            median(support.values.flatMap { structure in
-                seen.map { $0.middleLPS + PositionNetwork.offsetMM(from: $0.latent, to: structure.latent) - structure.centre }
-            })
+        var opinions: [Opinion] = templates.supports.map { support in
+            let votes = support.values.flatMap { structure in seen.map { Self.shift(of: structure, seenFrom: $0) } }
+            return support.mapValues { $0.moved(by: median(votes)) }
         }
-        for _ in 0..<Self.nearJumps {
-            var votes = [[SIMD3<Double>]](repeating: [], count: shifts.count)
-            for definition in templates.structures {
-                let centres = zip(templates.supports, shifts).compactMap { support, shift in support[definition.name].map { $0.centre + shift } }
-                guard !centres.isEmpty else { continue }
-                let scan = Bounds(volume.geometry)
-                let here = try position.latent(of: volume.patch(around: median(centres).clamped(lowerBound: scan.low, upperBound: scan.high)))
-                for (n, support) in templates.supports.enumerated() {
-                    guard let structure = support[definition.name] else { continue }
-                    votes[n].append(here.middleLPS + PositionNetwork.offsetMM(from: here.latent, to: structure.latent) - structure.centre)
-                }
+        for round in 0..<Self.nearJumps.together + Self.nearJumps.singly {
+            let shifts = try nearShifts(opinions, in: volume)
+            opinions = zip(templates.supports, shifts).map { support, shifts in
+                let common = median(Array(shifts.values))
+                return support.reduce(into: [:]) { $0[$1.key] = $1.value.moved(by: round < Self.nearJumps.together ? common : shifts[$1.key]!) }
             }
-            shifts = votes.map(median)
         }
-        return zip(templates.supports, shifts).map { support, shift in support.mapValues { $0.points.map { $0 + shift } } }
+        return opinions
+    }
+
+    /// The shift of each support's structures that a patch where they are thought to be asks for.
+    private func nearShifts(_ opinions: [Opinion], in volume: WorkingVolume) throws -> [[String: SIMD3<Double>]] {
+        let here = try concurrentMap(templates.structures.map(\.name), threads: threads) { name in
+            let centres = opinions.compactMap { $0[name]?[SupportStructure.centreIndex] }
+            let nearest = median(centres).clamped(lowerBound: volume.scanned.low, upperBound: volume.scanned.high)
+            return (name, try position.latent(of: volume.patch(around: nearest)))
+        }
+        return templates.supports.map { support in
+            here.reduce(into: [:]) { shifts, seen in shifts[seen.0] = support[seen.0].map { Self.shift(of: $0, seenFrom: seen.1) } }
+        }
+    }
+
+    private static func shift(of structure: SupportStructure, seenFrom seen: (latent: SIMD3<Double>, middleLPS: SIMD3<Double>)) -> SIMD3<Double> {
+        seen.middleLPS + PositionNetwork.offsetMM(from: seen.latent, to: structure.latent) - structure.centre
     }
 
     // MARK: Features
-
-    /// Moves all opinions by the one shift at which features agree best, looking at the coarse levels only.
-    private func vote(_ opinions: inout [Opinion], in field: FeatureField) {
-        var points: [(Descriptor, SIMD3<Double>)] = []
-        for (support, opinion) in zip(templates.supports, opinions) {
-            for definition in templates.structures {
-                guard let structure = support[definition.name], let here = opinion[definition.name] else { continue }
-                for n in stride(from: 0, to: here.count, by: ExtremePoints.pointsPerPart) { points.append((structure.descriptors[n + 6], here[n + 6])) }
-            }
-        }
-        let steps = SIMD3<Int>(Self.voteReachMM / Self.voteStepMM, rounding: .down)
-        var best = SIMD3<Double>.zero, bestSum = -Double.infinity
-        for z in -steps.z...steps.z {
-            for y in -steps.y...steps.y {
-                for x in -steps.x...steps.x {
-                    let shift = SIMD3(Double(x), Double(y), Double(z)) * Self.voteStepMM
-                    let sum = points.reduce(0) { $0 + (field.coarseSimilarity($1.0, at: $1.1 + shift) ?? 0) }
-                    if sum > bestSum { (best, bestSum) = (shift, sum) }
-                }
-            }
-        }
-        opinions = opinions.map { $0.mapValues { $0.map { $0 + best } } }
-    }
 
     private struct Matched {
         var from: [SIMD3<Double>] = [], to: [SIMD3<Double>] = [], weights: [Double] = [], similarities: [Double] = []

@@ -33,13 +33,13 @@ struct Segmenter: Sendable {
     static let boxStepMM = 2.0
     /// Nothing farther than this outside the mean shape is part of a structure, mm.
     static let reachMM = 8.0
-    /// What a millimetre inside the mean shape is worth against the network's logits.
-    static let logitsPerMM = 1.0
+    /// What the intensities' contrast and the network's logits are worth, in mm inside the mean shape.
+    static let contrastMM = 1.5, logitMM = 0.5
     /// The network's logits are limited to this, so that it can be outvoted.
-    static let logitLimit: Float = 4
+    static let logitLimit = 4.0
 
     /// Masks on the volume's own grid; none for a structure of which no plane shows anything.
-    func segment(_ volume: Volume, _ structures: [String: PlacedStructure], progress: @escaping Progress) throws -> [String: SegmentedStructure] {
+    func segment(_ volume: Volume, _ working: WorkingVolume, _ structures: [String: PlacedStructure], contrasts: [String: Contrast], progress: @escaping Progress) throws -> [String: SegmentedStructure] {
         let names = structures.keys.sorted()
         let heights = Self.heights(of: volume.geometry, covering: structures.values.map(\.bounds))
         let planes = try concurrentMap(heights, threads: threads, progress: progress) { z in
@@ -47,7 +47,7 @@ struct Segmenter: Sendable {
             return try Bounds(boxes.flatMap { [$0.1.low, $0.1.high] }).map { try plane(volume, z: z, around: $0, boxes: boxes) }
         }.compactMap { $0 }
         var result: [String: SegmentedStructure] = [:]
-        for name in names { result[name] = Self.joined(name, structures[name]!, planes, on: volume.geometry) }
+        for name in names { result[name] = Self.joined(name, structures[name]!, planes, contrasts[name], working, on: volume.geometry) }
         return result
     }
 
@@ -111,7 +111,8 @@ struct Segmenter: Sendable {
     // MARK: Joining
 
     /// One structure's mask from the mean shape and the network's logits, in one piece and without holes.
-    private static func joined(_ name: String, _ structure: PlacedStructure, _ planes: [Plane], on geometry: VolumeGeometry) -> SegmentedStructure? {
+    private static func joined(_ name: String, _ structure: PlacedStructure, _ planes: [Plane], _ contrast: Contrast?,
+                               _ working: WorkingVolume, on geometry: VolumeGeometry) -> SegmentedStructure? {
         let planes = planes.filter { $0.answers[name] != nil }
         guard !planes.isEmpty, let box = geometry.voxels(within: structure.bounds.expanded(byMM: reachMM)) else { return nil }
         var mask = Mask(empty: geometry)
@@ -126,8 +127,9 @@ struct Segmenter: Sendable {
                     if logit > 0 { network += 1 }
                     if distance > 0 { shape += 1 }
                     if logit > 0 && distance > 0 { both += 1 }
-                    let limited = Double(min(max(logit, -logitLimit), logitLimit))
-                    if distance * logitsPerMM + limited > 0 { mask.voxels[geometry.offset([i, j, k])] = 1 }
+                    let seen = contrast?.logRatio(working.intensity(at: position)) ?? 0
+                    let limited = min(max(Double(logit), -logitLimit), logitLimit)
+                    if distance + contrastMM * seen + logitMM * limited > 0 { mask.voxels[geometry.offset([i, j, k])] = 1 }
                 }
             }
         }

@@ -17,10 +17,11 @@ public struct TemplateBuilder: Sendable {
     /// structures, so that nothing in the set leads back to the case's frame of reference.
     public func build(name: String, version: Int, provenance: String, structures: [StructureDefinition],
                       cases: [(volume: Volume, masks: [String: Mask])], progress: (Double) -> Void = { _ in }) throws -> TemplateSet {
+        var counts = Counts(structures)
         var supports: [[String: SupportStructure]] = [], fields: [(field: FeatureField, origin: SIMD3<Double>)] = []
         for (number, one) in cases.enumerated() {
             let masks = one.masks.filter { mask in structures.contains { $0.name == mask.key } }
-            let (support, field, origin) = try self.support(one.volume, masks: masks, number: number)
+            let (support, field, origin) = try self.support(one.volume, masks: masks, number: number, counts: &counts)
             supports.append(support)
             fields.append((field, origin))
             progress(Double(number + 1) / Double(cases.count))
@@ -30,10 +31,10 @@ public struct TemplateBuilder: Sendable {
         }
         let similarity = Dictionary(uniqueKeysWithValues: structures.map { ($0.name, typicalSimilarity($0.name, supports, fields)) })
         return TemplateSet(name: name, version: version, provenance: provenance, medlamDigest: models.medlamDigest,
-                           structures: structures, typicalSimilarity: similarity, supports: supports)
+                           structures: structures, typicalSimilarity: similarity, contrasts: counts.contrasts, supports: supports)
     }
 
-    private func support(_ volume: Volume, masks: [String: Mask], number: Int) throws
+    private func support(_ volume: Volume, masks: [String: Mask], number: Int, counts: inout Counts) throws
         -> (support: [String: SupportStructure], field: FeatureField, origin: SIMD3<Double>) {
         for (name, mask) in masks where mask.geometry != volume.geometry {
             throw MedLSAMError(.casesUnusable, "The mask of \(name) in case \(number + 1) is not on its volume's grid.")
@@ -51,6 +52,7 @@ public struct TemplateBuilder: Sendable {
                 throw MedLSAMError(.casesUnusable, "\(name) in case \(number + 1) is too wide for MedLAM's patches.")
             }
             let shape = DistanceField(masks[name]!, around: Bounds(points)!)
+            counts.add(name, shape, working)
             support[name] = SupportStructure(
                 points: points.map { $0 - bounds.centre }, descriptors: descriptors,
                 latent: try position.latent(of: working.patch(around: points[ExtremePoints.pointsPerPart - 1])).latent,
@@ -73,5 +75,28 @@ public struct TemplateBuilder: Sendable {
             }
         }
         return found.isEmpty ? 0 : found.reduce(0, +) / Double(found.count)
+    }
+}
+
+/// Intensities inside and around each structure, gathered over the cases.
+private struct Counts {
+    private var inside: [String: [Double]], outside: [String: [Double]]
+
+    init(_ structures: [StructureDefinition]) {
+        inside = Dictionary(uniqueKeysWithValues: structures.map { ($0.name, Array(repeating: 0, count: Contrast.bins)) })
+        outside = inside
+    }
+
+    mutating func add(_ name: String, _ shape: DistanceField, _ volume: WorkingVolume) {
+        for offset in shape.values.indices where Double(shape.values[offset]) > -Contrast.ringMM {
+            let position = shape.geometry.indexToPatient(SIMD3<Double>(shape.geometry.index(atOffset: offset)))
+            guard volume.contains(position) else { continue }
+            let bin = Contrast.bin(volume.intensity(at: position))
+            if shape.values[offset] > 0 { inside[name]![bin] += 1 } else { outside[name]![bin] += 1 }
+        }
+    }
+
+    var contrasts: [String: Contrast] {
+        Dictionary(uniqueKeysWithValues: inside.map { ($0.key, Contrast(inside: $0.value, outside: outside[$0.key]!)) })
     }
 }

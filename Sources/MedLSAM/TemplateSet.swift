@@ -13,6 +13,8 @@ public struct TemplateSet: Codable, Sendable {
     public let structures: [StructureDefinition]
     /// By structure: the similarity that its points reach when supports are localised in each other.
     let typicalSimilarity: [String: Double]
+    /// By structure: what intensities say, from all supports.
+    let contrasts: [String: Contrast]
     /// Each support patient's structures by name; a patient may lack some.
     let supports: [[String: SupportStructure]]
 
@@ -26,13 +28,14 @@ public struct TemplateSet: Codable, Sendable {
     }
 
     init(name: String, version: Int, provenance: String, medlamDigest: String, structures: [StructureDefinition],
-         typicalSimilarity: [String: Double], supports: [[String: SupportStructure]]) {
+         typicalSimilarity: [String: Double], contrasts: [String: Contrast], supports: [[String: SupportStructure]]) {
         self.name = name
         self.version = version
         self.provenance = provenance
         self.medlamDigest = medlamDigest
         self.structures = structures
         self.typicalSimilarity = typicalSimilarity
+        self.contrasts = contrasts
         self.supports = supports
     }
 
@@ -55,7 +58,10 @@ struct SupportStructure: Codable, Sendable {
     let shape: DistanceField
 
     /// The whole structure's centre.
-    var centre: SIMD3<Double> { points[ExtremePoints.pointsPerPart - 1] }
+    var centre: SIMD3<Double> { points[Self.centreIndex] }
+    static let centreIndex = ExtremePoints.pointsPerPart - 1
+
+    func moved(by shift: SIMD3<Double>) -> [SIMD3<Double>] { points.map { $0 + shift } }
 
     init(points: [SIMD3<Double>], descriptors: [Descriptor], latent: SIMD3<Double>, shape: DistanceField) {
         self.points = points

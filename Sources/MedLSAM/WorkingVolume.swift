@@ -17,6 +17,8 @@ struct WorkingVolume: Sendable {
     private static let intensityScale: Float = 10_000
 
     let geometry: VolumeGeometry
+    /// Box of the voxel centres, less slices at the ends that show no body: some archives pad a scan with air.
+    let scanned: Bounds
     private let intensities: [Float]
 
     init(_ volume: Volume) {
@@ -25,8 +27,16 @@ struct WorkingVolume: Sendable {
                                   spacingMM: SIMD3(repeating: Self.spacingMM), originLPS: bounds.low)
         // Intensities are resampled rather than HU, as in training: the map is not linear.
         let scaled = volume.voxels.map { Int16(Self.intensity($0) * Self.intensityScale) }
-        intensities = Volume(geometry: volume.geometry, voxels: scaled).resampled(to: geometry, outside: 0)
+        let intensities = Volume(geometry: volume.geometry, voxels: scaled).resampled(to: geometry, outside: 0)
             .voxels.map { Float($0) / Self.intensityScale }
+        self.intensities = intensities
+        let plane = geometry.size.x * geometry.size.y
+        let shown = (0..<geometry.size.z).filter { k in intensities[k * plane..<(k + 1) * plane].contains { $0 > Self.bodyIntensity } }
+        var scanned = Bounds(geometry)
+        if let first = shown.first, let last = shown.last {
+            (scanned.low.z, scanned.high.z) = (bounds.low.z + Double(first) * Self.spacingMM, bounds.low.z + Double(last) * Self.spacingMM)
+        }
+        self.scanned = scanned
     }
 
     /// The paper's map of Hounsfield units: [-1000, -200, 200, 1500] to [0, 0.2, 0.8, 1], linear in between.
@@ -36,10 +46,15 @@ struct WorkingVolume: Sendable {
         return hu < 200 ? 0.2 + (hu + 200) / 400 * 0.6 : min(1, 0.8 + (hu - 200) / 1300 * 0.2)
     }
 
-    /// Whether a position lies within the scan's bounding box.
+    /// The intensity at a position, linearly interpolated; the border's beyond it.
+    func intensity(at positionLPS: SIMD3<Double>) -> Float {
+        TrilinearSampler(size: geometry.size, values: intensities[...]).value(at: geometry.patientToIndex(positionLPS))
+    }
+
+    /// Whether a position lies within what was scanned, to half a voxel.
     func contains(_ positionLPS: SIMD3<Double>) -> Bool {
-        let index = geometry.patientToIndex(positionLPS)
-        return all(index .>= -0.5) && all(index .<= SIMD3<Double>(geometry.size) - 0.5)
+        let half = Self.spacingMM / 2
+        return all(positionLPS .>= scanned.low - half) && all(positionLPS .<= scanned.high + half)
     }
 
     /// The patch whose middle voxel lies nearest a position.
