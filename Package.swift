@@ -34,7 +34,9 @@ let package = Package(
         .target(name: "ImagingGeometry"),
         .target(name: "DICOMImaging", dependencies: ["DICOMCore", "ImagingGeometry", "CGDCM"]),
         .target(name: "ModelRuntime", dependencies: ["COpenVINO", crypto]),
-        .target(name: "MedLSAM", dependencies: ["ImagingGeometry", "ModelRuntime"]),
+        // Optimised in debug builds too: its loops over voxels take minutes otherwise, and tests run it whole.
+        .target(name: "MedLSAM", dependencies: ["ImagingGeometry", "ModelRuntime"],
+                swiftSettings: [.unsafeFlags(["-O"], .when(configuration: .debug))]),
         .target(name: "NodeStore", dependencies: [grdb]),
         .target(name: "NodeConfiguration", dependencies: ["DICOMCore", yams]),
         .target(name: "Node", dependencies: [

@@ -69,9 +69,10 @@ struct FeatureField: Sendable {
         return Descriptor(levels: block.maps.map { unit($0.vector(at: voxel)) })
     }
 
-    /// The best place of a descriptor within a cube around a position; nil where the cube lies outside the region or scan.
+    /// The best place of a descriptor within a cube around a position; nil for a position outside the region or scan,
+    /// whose match could only be drawn into it.
     func match(_ descriptor: Descriptor, near positionLPS: SIMD3<Double>, reachMM: Double) -> Match? {
-        guard let (block, voxel) = block(at: positionLPS) else { return nil }
+        guard volume.contains(positionLPS), let (block, voxel) = block(at: positionLPS) else { return nil }
         let middle = SIMD3<Int>(voxel, rounding: .toNearestOrEven), reach = Int(reachMM / WorkingVolume.spacingMM)
         let inScan = block.patch.voxels(within: volume)
         let low = pointwiseMax(middle &- reach, inScan.low), high = pointwiseMin(middle &+ reach, inScan.high)
