@@ -111,7 +111,7 @@ value() { dcmdump -q +P "$1" "$2" | sed 's/^[^[]*\[//; s/\].*//'; }
 say "what the archive holds now of patient $patient"
 study=$(value StudyInstanceUID $run/ct/CT.0001.dcm)
 found=$(findscu -S -aec ARCHIVE 127.0.0.1 "$archive_port" -k QueryRetrieveLevel=SERIES -k "StudyInstanceUID=$study" -k Modality 2>&1)
-echo "by C-FIND: series of modality $(grep -ao 'CS \[[A-Z]*\].*Modality' <<<"$found" | sed 's/CS \[//; s/\].*//' | sort | paste -sd ' ')"
+echo "by C-FIND: series of modality $(grep -ao 'CS \[[A-Z ]*\].*Modality' <<<"$found" | sed 's/CS \[//; s/ *\].*//' | sort | paste -sd ' ')"
 for object in $run/archive/*_*; do
     printf '%-9s %s  %s\n' "$(value Modality "$object")" "$(value SeriesDescription "$object")" "$(value SOPInstanceUID "$object")"
 done
