@@ -27,7 +27,8 @@ demo: setup-demo ## one head CT from scanner to archive and back, with a picture
 
 test: setup-test ## run every test
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --disable-xctest
+# One test at a time: they start servers and networks of their own, and two cores are soon full.
+	$(SWIFT) test --skip-build --disable-xctest --no-parallel
 
 bench: setup-test setup-demo ## measure receipt against storescp, and a head from last slice to archive
 	$(RELEASE) --product medlsam-node
