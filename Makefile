@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 RELEASE := $(SWIFT) build -c release
 
-.PHONY: help setup setup-demo setup-test build demo test bench clean
+.PHONY: help setup setup-demo setup-test build build-sample demo test bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,12 +17,14 @@ setup-demo:
 setup-test: ## bring what the tests need besides: Orthanc and the Python judges
 	@Scripts/setup.sh test
 
-build: setup ## build the node as it ships
+build: setup ## build the node as it ships, and give its networks their weights
 	$(RELEASE) --product medlsam-node
+	@Scripts/import-models.sh
 
-demo: setup-demo ## one head CT from scanner to archive and back, with a picture of the result
-	$(RELEASE) --product medlsam-node
+build-sample:
 	$(RELEASE) --product convert-invesalius
+
+demo: setup-demo build build-sample ## one head CT from scanner to archive and back, with a picture of the result
 	@Scripts/demo.sh
 
 test: setup-test ## run every test
@@ -30,10 +32,7 @@ test: setup-test ## run every test
 # One test at a time: they start servers and networks of their own, and two cores are soon full.
 	$(SWIFT) test --skip-build --disable-xctest --no-parallel
 
-bench: setup-test setup-demo ## measure receipt against storescp, and a head from last slice to archive
-	$(RELEASE) --product medlsam-node
-	$(RELEASE) --product convert-invesalius
-	@Scripts/import-models.sh
+bench: setup-test setup-demo build build-sample ## measure receipt against storescp, and a head from last slice to archive
 	@.local/venv/bin/python Benchmarks/bench.py
 
 clean: ## forget what was built; what set-up brought stays

@@ -76,9 +76,6 @@ destinations:
   - {name: archive, aeTitle: ARCHIVE, host: 127.0.0.1, port: $archive_port}
 YAML
 
-say "importing the networks' weights"
-Scripts/import-models.sh $node
-
 say "starting an archive (dcmqrscp, port $archive_port) and the node (port $node_port)"
 dcmqrscp -c $run/dcmqrscp.cfg >$run/archive.log 2>&1 &
 started+=($!)

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Gives the networks their weights in .local/models: imports what set-up fetched and what is shipped. Needs the built node.
-#   import-models.sh [MEDLSAM_NODE]
+# Gives the networks their weights in .local/models: imports what set-up fetched and what is shipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-node=${1:-.build/release/medlsam-node}
+node=.build/release/medlsam-node
 $node model import --if-needed lite-medsam .local/weights/lite_medsam.pth
 $node model import --if-needed medlam-hn

@@ -42,7 +42,7 @@ public enum Doctor {
             return .ok("OpenVINO is loadable from \(configuration.models.runtime.path).")
         }
         let networks = [MedLSAMEngine.networks.localiser, MedLSAMEngine.networks.segmenter].map { name in
-            check("model \(name)", "Run `make setup`, or `medlsam-node model import`.") {
+            check("model \(name)", "Run `make build`, or `medlsam-node model import`.") {
                 .ok("\(name) has its weights, sha256 \(try library.verify(name).prefix(12)).")
             }
         }

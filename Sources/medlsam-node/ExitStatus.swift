@@ -41,7 +41,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 }
 
 extension ExitStatus {
-    /// The status for an error of one of the rooms; nil for the argument parser's own.
+    /// The status for an error of one of the rooms; nil for any other.
     init?(of error: any Error) {
         switch error {
         case let failure as CommandFailure: self = failure.status
@@ -51,7 +51,7 @@ extension ExitStatus {
         case let error as ModelError: self = Self(error.code)
         case let error as NetworkError: self = Self(error.code)
         case let error as NodeError: self = Self(error.code)
-        case is DICOMError: self = .unusableInput
+        case is DICOMError, is ImagingError: self = .unusableInput
         default: return nil
         }
     }

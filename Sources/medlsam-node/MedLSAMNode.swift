@@ -24,9 +24,10 @@ struct MedLSAMNode: AsyncParsableCommand {
                 try command.run()
             }
         } catch {
-            guard let status = ExitStatus(of: error) else { exit(withError: error) }
+            // Help, the version and a wrong command line are the argument parser's to print.
+            guard exitCode(for: error) == .failure else { exit(withError: error) }
             Terminal.complain("medlsam-node: \(error)")
-            Foundation.exit(status.rawValue)
+            Foundation.exit((ExitStatus(of: error) ?? .internalError).rawValue)
         }
     }
 }

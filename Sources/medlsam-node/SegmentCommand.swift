@@ -29,8 +29,7 @@ struct SegmentCommand: ParsableCommand {
         Terminal.progress("")
         if form.json { return try Terminal.print(json: report) }
         Terminal.print(report)
-        print(report.objects.map { "\(output)/\($0.file)" }.joined(separator: "\n"))
-        print("\(output)/overlay.png")
+        for file in report.objects.map(\.file) + ["overlay.png"] { print("\(output)/\(file)") }
     }
 }
 

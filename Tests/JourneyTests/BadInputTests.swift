@@ -61,7 +61,7 @@ import Testing
         #expect(process.output.contains("Nothing will be contoured"))
         let doctor = try node.command("doctor")
         #expect(doctor.status == 1)
-        #expect(doctor.output.contains("no weights") && doctor.output.contains("make setup"), "\(doctor.output)")
+        #expect(doctor.output.contains("no weights") && doctor.output.contains("model import"), "\(doctor.output)")
     }
 
     @Test func underTheWatermarkCStoreIsAnsweredOutOfResourcesAndNothingIsLost() async throws {

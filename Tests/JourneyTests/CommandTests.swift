@@ -62,6 +62,20 @@ import Testing
         #expect(result.output.contains("no DICOM file"))
     }
 
+    @Test func aSeriesThatIsNoVolumeIsUnusableInputForSegment() throws {
+        try Phantom.headCT(into: folder.appending(path: "ct"), slices: 3)
+        let node = try NodeUnderTest(in: folder, models: true)
+        let result = try node.command("segment", folder.appending(path: "ct").path, "--output", folder.appending(path: "out").path)
+        #expect(result.status == ExitStatus.unusableInput.rawValue)
+        #expect(result.output.contains("3 slices"), "\(result.output)")
+    }
+
+    @Test func aWrongCommandLineIsUsageAndHelpIsSuccess() throws {
+        #expect(try runTool(program("medlsam-node"), ["segment"]).status == ExitStatus.usage.rawValue)
+        #expect(try runTool(program("medlsam-node"), ["echo", "127.0.0.1", "104", "--call", "MORE THAN 16 CHARACTERS"]).status == ExitStatus.usage.rawValue)
+        #expect(try runTool(program("medlsam-node"), ["serve", "--help"]).status == ExitStatus.success.rawValue)
+    }
+
     @Test func withoutWeightsSegmentSaysWhatToDo() throws {
         let scan = folder.appending(path: "ct").path
         try Phantom.headCT(into: folder.appending(path: "ct"), slices: 6)

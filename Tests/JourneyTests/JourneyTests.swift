@@ -25,7 +25,6 @@ import Testing
             .init(name: "orthanc", aeTitle: orthanc.aeTitle, port: orthanc.port),
             .init(name: "dcmqrscp", aeTitle: archive.aeTitle, port: archive.port),
         ])
-        try importModels(node)
         let doctor = try node.command("doctor")
         #expect(doctor.status == 0, "\(doctor.output)")
         let scan = try patient(in: folder)
@@ -68,14 +67,6 @@ import Testing
         try await Task.sleep(for: .seconds(3))
         #expect(try node.jobs().map(\.id) == [job.id])
         #expect(process.terminate() == 0)
-    }
-
-    private func importModels(_ node: NodeUnderTest) throws {
-        let weights = Places.local.appending(path: "weights/lite_medsam.pth").path
-        for arguments in [["lite-medsam", weights], ["medlam-hn"]] {
-            let result = try runTool(program("medlsam-node"), ["model", "import", "--if-needed", "--config", node.settings] + arguments)
-            #expect(result.status == 0, "\(result.output)")
-        }
     }
 
     /// Readers that are not ours agree with each other and with what the node says of its result.
