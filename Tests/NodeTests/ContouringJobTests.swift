@@ -64,7 +64,7 @@ private struct FakeEngine: ContouringEngine {
             patientDigest: patientDigest(of: try Bench.dataSet(sop: "1.1")), created: Date(), paths: paths)
         for object in report.objects { try ResultCheck.verify(output.appending(path: object.file), is: object, of: ticket) }
         #expect(try NodeJSON.decode(JobReport.self, from: String(contentsOf: output.appending(path: "report.json"), encoding: .utf8)).slices == 6)
-        #expect(Data(contentsOf: output.appending(path: "overlay.png")).starts(with: [0x89, 0x50, 0x4E, 0x47]))
+        #expect(try Data(contentsOf: output.appending(path: "overlay.png")).starts(with: [0x89, 0x50, 0x4E, 0x47]))
         let masks = try StructureSetReader.masks(
             in: DataSet(contentsOf: output.appending(path: "RTSTRUCT.dcm").path), geometry: CTSeries.read(paths: paths).volume.geometry)
         #expect(masks.count == 1 && masks.values.first?.count == 12)
