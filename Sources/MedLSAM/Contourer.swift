@@ -77,9 +77,8 @@ public struct Contourer: Sendable {
         let localiser = Localiser(position: PositionNetwork(model: models.position), features: models.features, templates: templates, threads: threads)
         let placed = try localiser.localise(working, seed: seed) { progress(.localising, $0) }
         let judge = Judge(templates: templates, volume: working)
-        let visible = placed.filter { judge.isInFieldOfView($1) }
         let segmenter = Segmenter(encoder: models.encoder, decoder: models.decoder, threads: threads)
-        let segmented = try segmenter.segment(volume, working, visible, contrasts: templates.contrasts) { progress(.segmenting, $0) }
-        return templates.structures.map { judge.outcome($0, placed: placed[$0.name], segmented: segmented[$0.name]) }
+        let segmented = try segmenter.segment(volume, working, judge.worthSegmenting(placed), contrasts: templates.contrasts) { progress(.segmenting, $0) }
+        return templates.structures.map { judge.outcome($0, placed, segmented[$0.name]) }
     }
 }

@@ -11,12 +11,16 @@ struct Contrast: Codable, Sendable, Equatable {
 
     /// Logarithm of the ratio of inside to outside frequencies, an interval each.
     let logRatios: [Float]
+    /// How much larger the mean log ratio is inside than just outside: what a well placed shape shows.
+    let separation: Double
 
     init(inside: [Double], outside: [Double]) {
         let a = Self.smoothed(inside), b = Self.smoothed(outside)
         let sumA = a.reduce(0, +), sumB = b.reduce(0, +)
-        logRatios = zip(a, b).map { Float(log(($0 + Self.doubt) / (sumA + Self.doubt * Double(Self.bins)))
-                - log(($1 + Self.doubt) / (sumB + Self.doubt * Double(Self.bins)))) }
+        let logRatios = zip(a, b).map { log(($0 + Self.doubt) / (sumA + Self.doubt * Double(Self.bins)))
+                - log(($1 + Self.doubt) / (sumB + Self.doubt * Double(Self.bins))) }
+        separation = zip(zip(a, b), logRatios).reduce(0) { $0 + ($1.0.0 / max(1, sumA) - $1.0.1 / max(1, sumB)) * $1.1 }
+        self.logRatios = logRatios.map(Float.init)
     }
 
     private static func smoothed(_ counts: [Double]) -> [Double] {

@@ -1,6 +1,10 @@
 import ImagingGeometry
 
 /// Decides what is given out, and how sure of it the node is.
+///
+/// Calibrated on 33 OpenKBP validation patients: similarity and fit tell good masks from bad ones (rank correlation of
+/// confidence and Dice 0.6); the supports' spread and the latent residual do not. Half of the masks with a Dice under
+/// 0.5 are withheld, and none over 0.75.
 struct Judge: Sendable {
     let templates: TemplateSet
     let volume: WorkingVolume
@@ -8,44 +12,93 @@ struct Judge: Sendable {
     /// A structure counts as in the field of view when at least this share of its points lies in the scan.
     static let visibleShare = 0.5
     /// Each ingredient of confidence runs from 0 at the first value to 1 at the second.
-    static let similarityRange = (0.55, 0.95)
-    static let spreadRangeMM = (15.0, 3.0)
-    static let sizeRange = (0.4, 0.85)
-    static let agreementRange = (0.1, 0.6)
-    static let fillRange = (0.25, 0.75)
+    static let similarityRange = (0.8, 1.0)
+    static let fitRange = (0.2, 0.9)
+    static let shareRange = (0.4, 0.95)
+    static let sizeRange = (0.3, 0.7)
+    static let agreementRange = (0.0, 0.2)
+    /// Confidence is the product of all ingredients to this power: mostly three of them speak at a time.
+    static let softness = 1.0 / 3
     /// Below this confidence a contour is withheld.
-    static let leastConfidence = 0.3
+    static let leastConfidence = 0.5
+    /// A scan in which no structure is as similar as this shows another part of the body (an abdomen reaches 0.78).
+    static let regionSimilarity = 0.82
 
-    func isInFieldOfView(_ structure: PlacedStructure) -> Bool {
-        Double(structure.points.filter(volume.contains).count) >= Self.visibleShare * Double(structure.points.count)
+    /// One ingredient of confidence, 0 to 1, with the doubt that it raises when low.
+    struct Ingredient {
+        let value: Double
+        let doubt: String
     }
 
-    func outcome(_ definition: StructureDefinition, placed: PlacedStructure?, segmented: SegmentedStructure?) -> StructureOutcome {
+    /// The structures to segment: those that lie in the scan and do not look altogether unlike the supports.
+    func worthSegmenting(_ placed: [String: PlacedStructure]) -> [String: PlacedStructure] {
+        guard isRegionShown(placed) else { return [:] }
+        return placed.filter { isInFieldOfView($1) && likeness($0, $1) > Self.similarityRange.0 }
+    }
+
+    func outcome(_ definition: StructureDefinition, _ all: [String: PlacedStructure], _ segmented: SegmentedStructure?) -> StructureOutcome {
+        let placed = all[definition.name]
         func outcome(_ state: StructureState, _ confidence: Double?, _ mask: Mask? = nil) -> StructureOutcome {
             StructureOutcome(definition: definition, state: state, confidence: confidence, mask: mask, boxLPS: placed?.bounds)
         }
-        guard let placed, isInFieldOfView(placed) else { return outcome(.notInFieldOfView, nil) }
-        guard let segmented else { return outcome(.withheld(reason: "nothing was segmented in its box"), 0) }
+        guard let placed, isInFieldOfView(placed), isRegionShown(all) else { return outcome(.notInFieldOfView, nil) }
         let ingredients = ingredients(definition.name, placed, segmented)
-        let confidence = ingredients.reduce(1) { $0 * $1.value }
-        let rounded = (power(confidence, 1 / Double(ingredients.count)) * 100).rounded() / 100
-        let weakest = ingredients.min { $0.value < $1.value }!
-        guard rounded >= Self.leastConfidence else { return outcome(.withheld(reason: weakest.doubt), rounded) }
-        return outcome(.segmented, rounded, segmented.mask)
+        let product = ingredients.reduce(1) { $0 * $1.value }
+        let confidence = (power(product, Self.softness) * 100).rounded() / 100
+        guard let segmented, confidence >= Self.leastConfidence else {
+            return outcome(.withheld(reason: ingredients.min { $0.value < $1.value }!.doubt), confidence)
+        }
+        return outcome(.segmented, confidence, segmented.mask)
     }
 
-    /// What confidence is made of: each 0 to 1, with the doubt that it raises when low.
-    func ingredients(_ name: String, _ placed: PlacedStructure, _ segmented: SegmentedStructure) -> [(value: Double, doubt: String)] {
-        let shape = placed.volumeML(of: placed.bounds), mask = segmented.mask.volumeML
-        let fill = min(shape, mask) / max(shape, mask, 1e-9)
-        return [
-            (Self.ramp(placed.similarity / max(templates.typicalSimilarity[name] ?? 1, 1e-9), Self.similarityRange),
-             "the scan looks little like the supports there"),
-            (Self.ramp(placed.spreadMM, Self.spreadRangeMM), "the supports disagree on its place"),
-            (Self.ramp(plausibility(name, placed.bounds), Self.sizeRange), "its box is not of the supports' size"),
-            (Self.ramp(segmented.agreement, Self.agreementRange), "the network's mask does not fit the supports' shape"),
-            (Self.ramp(fill, Self.fillRange), "its volume does not fit its box"),
+    private func isInFieldOfView(_ structure: PlacedStructure) -> Bool { visibleShare(structure) >= Self.visibleShare }
+
+    /// Whether any structure in the scan's bounds looks like the supports': in another part of the body none does.
+    private func isRegionShown(_ placed: [String: PlacedStructure]) -> Bool {
+        placed.contains { isInFieldOfView($1) && likeness($0, $1) > Self.regionSimilarity }
+    }
+
+    private func visibleShare(_ structure: PlacedStructure) -> Double {
+        Double(structure.points.filter(volume.contains).count) / Double(structure.points.count)
+    }
+
+    /// Similarity relative to what supports reach among themselves.
+    private func likeness(_ name: String, _ structure: PlacedStructure) -> Double {
+        structure.similarity / max(templates.typicalSimilarity[name] ?? 1, 1e-9)
+    }
+
+    /// What confidence is made of.
+    func ingredients(_ name: String, _ placed: PlacedStructure, _ segmented: SegmentedStructure?) -> [Ingredient] {
+        var result = [
+            Ingredient(value: ramp(likeness(name, placed), Self.similarityRange), doubt: "the scan looks little like the supports there"),
+            Ingredient(value: ramp(fit(name, placed), Self.fitRange), doubt: "the intensities do not fit its shape"),
+            Ingredient(value: ramp(visibleShare(placed), Self.shareRange), doubt: "much of it lies outside the scan"),
+            Ingredient(value: ramp(plausibility(name, placed.bounds), Self.sizeRange), doubt: "its box is not of the supports' size"),
         ]
+        if let segmented {
+            result.append(Ingredient(value: ramp(segmented.agreement, Self.agreementRange), doubt: "the network's mask does not fit the supports' shape"))
+        } else {
+            result.append(Ingredient(value: 0, doubt: "nothing was segmented in its box"))
+        }
+        return result
+    }
+
+    /// How much better intensities fit inside the mean shape than just outside, relative to the supports' own.
+    private func fit(_ name: String, _ placed: PlacedStructure) -> Double {
+        guard let contrast = templates.contrasts[name] else { return 1 }
+        var inside = (sum: 0.0, count: 0.0), outside = inside
+        let grid = placed.bounds.expanded(byMM: Contrast.ringMM), step = WorkingVolume.spacingMM
+        for z in stride(from: grid.low.z, through: grid.high.z, by: step) {
+            for y in stride(from: grid.low.y, through: grid.high.y, by: step) {
+                for x in stride(from: grid.low.x, through: grid.high.x, by: step) {
+                    let position = SIMD3(x, y, z), distance = placed.distance(at: position)
+                    guard distance > -Contrast.ringMM, volume.contains(position) else { continue }
+                    let ratio = contrast.logRatio(volume.intensity(at: position))
+                    if distance > 0 { inside = (inside.sum + ratio, inside.count + 1) } else { outside = (outside.sum + ratio, outside.count + 1) }
+                }
+            }
+        }
+        return (inside.sum / max(1, inside.count) - outside.sum / max(1, outside.count)) / max(contrast.separation, 1e-9)
     }
 
     /// How well a box's size fits those of the supports: the worst axis's ratio to the nearest of them, at most 1.
@@ -57,21 +110,7 @@ struct Judge: Sendable {
         }.min()!
     }
 
-    static func ramp(_ value: Double, _ range: (Double, Double)) -> Double {
+    private func ramp(_ value: Double, _ range: (Double, Double)) -> Double {
         min(max((value - range.0) / (range.1 - range.0), 0), 1)
-    }
-}
-
-extension PlacedStructure {
-    /// Volume of the mean shape, in millilitres.
-    func volumeML(of bounds: Bounds) -> Double {
-        let step = WorkingVolume.spacingMM
-        var count = 0
-        for z in stride(from: bounds.low.z, through: bounds.high.z, by: step) {
-            for y in stride(from: bounds.low.y, through: bounds.high.y, by: step) {
-                for x in stride(from: bounds.low.x, through: bounds.high.x, by: step) where distance(at: [x, y, z]) > 0 { count += 1 }
-            }
-        }
-        return Double(count) * step * step * step / 1000
     }
 }

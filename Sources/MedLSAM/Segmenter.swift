@@ -33,8 +33,9 @@ struct Segmenter: Sendable {
     static let boxStepMM = 2.0
     /// Nothing farther than this outside the mean shape is part of a structure, mm.
     static let reachMM = 8.0
-    /// What the intensities' contrast and the network's logits are worth, in mm inside the mean shape.
-    static let contrastMM = 1.5, logitMM = 0.5
+    /// What the intensities' contrast and the network's logits are worth, in mm inside the mean shape. The network, not
+    /// trained on CT organs, adds little: on validation Dice falls with more of it (0.60, 0.58, 0.56 at 0, 0.25, 0.5).
+    static let contrastMM = 1.5, logitMM = 0.15
     /// The network's logits are limited to this, so that it can be outvoted.
     static let logitLimit = 4.0
 
