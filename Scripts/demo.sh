@@ -48,7 +48,6 @@ mkdir -p $run/archive
 archive_port=$(free_port)
 node_port=$(free_port)
 
-
 cat > $run/dcmqrscp.cfg <<CFG
 NetworkTCPPort  = $archive_port
 MaxPDUSize      = 131072
@@ -80,7 +79,8 @@ say "starting an archive (dcmqrscp, port $archive_port) and the node (port $node
 dcmqrscp -c $run/dcmqrscp.cfg >$run/archive.log 2>&1 &
 started+=($!)
 answers ARCHIVE "$archive_port" $!
-$node serve --config $run/node.yaml >$run/node.log 2>&1 &
+# Progress is logged at debug.
+$node serve --config $run/node.yaml --log-level debug >$run/node.log 2>&1 &
 started+=($!)
 answers MEDLSAM "$node_port" $!
 
