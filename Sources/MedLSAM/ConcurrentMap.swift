@@ -6,16 +6,14 @@ typealias Progress = @Sendable (Double) -> Void
 
 /// Transforms items on `threads` threads of its own and returns the results in order; blocks.
 ///
-/// Networks block for long, which the cooperative pool must not. The first error ends the work and is thrown.
+/// Networks block for long, which the cooperative pool must not. The first error ends the work and is thrown. `progress`
+/// is called by one thread at a time and never goes back.
 func concurrentMap<Item: Sendable, Result: Sendable>(
     _ items: [Item], threads: Int, progress: @escaping Progress = { _ in }, _ transform: @escaping @Sendable (Item) throws -> Result
 ) throws -> [Result] {
-    let work = Work<Result>(count: items.count)
+    let work = Work<Result>(count: items.count, progress: progress)
     let run: @Sendable () -> Void = {
-        while let n = work.takeNext() {
-            let share = work.put(Swift.Result { try transform(items[n]) }, at: n)
-            progress(share)
-        }
+        while let n = work.takeNext() { work.put(Swift.Result { try transform(items[n]) }, at: n) }
     }
     let others = DispatchGroup()
     for _ in 1..<max(1, min(threads, items.count)) {
@@ -36,8 +34,12 @@ private final class Work<Result: Sendable>: Sendable {
         var failed = false
     }
     private let state: Mutex<State>
+    private let progress: Progress
 
-    init(count: Int) { state = Mutex(State(results: Array(repeating: nil, count: count))) }
+    init(count: Int, progress: @escaping Progress) {
+        state = Mutex(State(results: Array(repeating: nil, count: count)))
+        self.progress = progress
+    }
 
     func takeNext() -> Int? {
         state.withLock { state in
@@ -47,13 +49,12 @@ private final class Work<Result: Sendable>: Sendable {
         }
     }
 
-    /// Keeps a result and returns the share that is done.
-    func put(_ result: Swift.Result<Result, any Error>, at n: Int) -> Double {
+    func put(_ result: Swift.Result<Result, any Error>, at n: Int) {
         state.withLock { state in
             state.results[n] = result
             if case .failure = result { state.failed = true }
             state.done += 1
-            return Double(state.done) / Double(state.results.count)
+            progress(Double(state.done) / Double(state.results.count))
         }
     }
 

@@ -76,9 +76,11 @@ public struct Contourer: Sendable {
         let working = WorkingVolume(volume)
         let localiser = Localiser(position: PositionNetwork(model: models.position), features: models.features, templates: templates, threads: threads)
         let placed = try localiser.localise(working, seed: seed) { progress(.localising, $0) }
+        progress(.localising, 1)
         let judge = Judge(templates: templates, volume: working)
         let segmenter = Segmenter(encoder: models.encoder, decoder: models.decoder, threads: threads)
         let segmented = try segmenter.segment(volume, working, judge.worthSegmenting(placed), contrasts: templates.contrasts) { progress(.segmenting, $0) }
+        progress(.segmenting, 1)
         return templates.structures.map { judge.outcome($0, placed, segmented[$0.name]) }
     }
 }

@@ -17,6 +17,7 @@ struct Judge: Sendable {
     static let shareRange = (0.4, 0.95)
     static let sizeRange = (0.3, 0.7)
     static let agreementRange = (0.0, 0.2)
+    static let predictedIoURange = (0.4, 0.6)
     /// Confidence is the product of all ingredients to this power: mostly three of them speak at a time.
     static let softness = 1.0 / 3
     /// Below this confidence a contour is withheld.
@@ -76,6 +77,7 @@ struct Judge: Sendable {
             Ingredient(value: ramp(plausibility(name, placed.bounds), Self.sizeRange), doubt: "its box is not of the supports' size"),
         ]
         if let segmented {
+            result.append(Ingredient(value: ramp(segmented.predictedIoU, Self.predictedIoURange), doubt: "the network doubts its own mask"))
             result.append(Ingredient(value: ramp(segmented.agreement, Self.agreementRange), doubt: "the network's mask does not fit the supports' shape"))
         } else {
             result.append(Ingredient(value: 0, doubt: "nothing was segmented in its box"))

@@ -5,8 +5,6 @@ import ModelRuntime
 struct PlacedStructure: Sendable {
     /// Its extreme points, LPS mm, as the supports agree on them.
     let points: [SIMD3<Double>]
-    /// Mean distance of the supports' opinions on its centre from their median, mm.
-    let spreadMM: Double
     /// Mean similarity of its points' matches.
     let similarity: Double
     /// Each support's shape, and the map from the query's space to the support's.
@@ -49,8 +47,6 @@ struct Localiser: Sendable {
     private static let sparsely = 3
     /// Weight of a match: its similarity to this power.
     private static let sharpness = 4.0
-    /// A structure's warp has a knot for each such length along z.
-    private static let knotDistanceMM = 60.0
     /// Supports that lie this far from the median opinion count half, mm.
     private static let consensusMM = 8.0
 
@@ -67,7 +63,6 @@ struct Localiser: Sendable {
         for round in Self.togetherRounds { moveTogether(&opinions, in: field, reachMM: round.reachMM, stiffness: round.stiffness) }
         var similarity: [String: Double] = [:]
         for round in Self.singleRounds { similarity = moveSingly(&opinions, in: field, reachMM: round.reachMM, stiffness: round.stiffness) }
-        progress(1)
         return placed(opinions, similarity: similarity)
     }
 
@@ -198,11 +193,9 @@ struct Localiser: Sendable {
             }
             guard !voters.isEmpty else { continue }
             let points = Self.consensus(voters.map(\.1))
-            let centres = voters.map { mean($0.1) }, middle = median(centres)
             let follow = Warp.Stiffness(knots: 2, bending: 0.01, moving: 0, scaling: 10, outlierMM: 20).along(points)
             placed[definition.name] = PlacedStructure(
                 points: points,
-                spreadMM: centres.reduce(0) { $0 + length($1 - middle) } / Double(centres.count),
                 similarity: similarity[definition.name] ?? 0,
                 shapes: voters.map { structure, _ in
                     (structure.shape, Warp(from: points, to: structure.points, weights: points.map { _ in 1 }, stiffness: follow))
@@ -213,10 +206,13 @@ struct Localiser: Sendable {
 }
 
 extension Warp.Stiffness {
+    /// A structure's warp has a knot for each such length along z.
+    private static let knotDistanceMM = 60.0
+
     /// The same with as many knots as the points' extent along z calls for.
     fileprivate func along(_ points: [SIMD3<Double>]) -> Warp.Stiffness {
         var result = self
-        result.knots = max(knots, 1 + Int((Bounds(points)!.extent.z / 60).rounded()))
+        result.knots = max(knots, 1 + Int((Bounds(points)!.extent.z / Self.knotDistanceMM).rounded()))
         return result
     }
 }

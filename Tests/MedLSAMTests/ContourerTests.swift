@@ -124,7 +124,7 @@ import Testing
     private func placed(_ mask: Mask) -> PlacedStructure {
         let points = ExtremePoints(mask)!.points
         let still = Warp(from: points, to: points, weights: points.map { _ in 1 }, stiffness: .init(knots: 2, bending: 1, moving: 1, scaling: 1, outlierMM: 10))
-        return PlacedStructure(points: points, spreadMM: 0, similarity: 1, shapes: [(DistanceField(mask, around: Bounds(points)!), still)])
+        return PlacedStructure(points: points, similarity: 1, shapes: [(DistanceField(mask, around: Bounds(points)!), still)])
     }
 
     private func segmented(_ phantom: BallPhantom, _ grid: VolumeGeometry, _ decoder: FakeDecoder) throws -> SegmentedStructure {
