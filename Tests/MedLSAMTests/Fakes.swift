@@ -57,9 +57,16 @@ struct FakeMedLAM: Model {
     func callAsFunction(_ inputs: [String: Tensor]) throws -> [String: Tensor] {
         let values = inputs["patch"]!.values, edge = 64
         var sum = SIMD3<Double>.zero, weight = 0.0
-        for (offset, value) in values.enumerated() where value > 0.9 {
-            sum += SIMD3(Double(offset / (edge * edge)), Double(offset / edge % edge), Double(offset % edge))
-            weight += 1
+        // Plain loops here and below: this runs in debug builds.
+        values.withUnsafeBufferPointer { values in
+            var offset = 0
+            while offset < values.count {
+                if values[offset] > 0.9 {
+                    sum += SIMD3(Double(offset / (edge * edge)), Double(offset / edge % edge), Double(offset % edge))
+                    weight += 1
+                }
+                offset &+= 1
+            }
         }
         // (z, y, x) from the patch's middle to the ball, mm; an unseen ball is taken to be in the middle.
         let ball = weight > 0 ? sum / weight : SIMD3(repeating: 32)
@@ -69,11 +76,20 @@ struct FakeMedLAM: Model {
         for (level, shrink) in [4, 2, 1].enumerated() {
             let n = edge / shrink
             var map = [Float](repeating: 0, count: 4 * n * n * n)
-            for at in 0..<n * n * n {
-                let index = SIMD3(Double(at / (n * n)), Double(at / n % n), Double(at % n))
-                let offset = ((index + 0.5) * Double(shrink) - 0.5 - ball) * 3
-                let vector = SIMD4(offset.x, offset.y, offset.z, 40), length = (vector * vector).sum().squareRoot()
-                for c in 0..<4 { map[c * n * n * n + at] = Float(vector[c] / length) }
+            let count = n &* n &* n
+            func offsets(_ axis: Int) -> [Double] { (0..<n).map { ((Double($0) + 0.5) * Double(shrink) - 0.5 - ball[axis]) * 3 } }
+            let zs = offsets(0), ys = offsets(1), xs = offsets(2)
+            map.withUnsafeMutableBufferPointer { map in
+                var at = 0
+                while at < count {
+                    let z = zs[at / (n &* n)], y = ys[at / n % n], x = xs[at % n]
+                    let scale = 1 / (x * x + y * y + z * z + 1600).squareRoot()
+                    map[at] = Float(x * scale)
+                    map[count &+ at] = Float(y * scale)
+                    map[2 &* count &+ at] = Float(z * scale)
+                    map[3 &* count &+ at] = Float(40 * scale)
+                    at &+= 1
+                }
             }
             answer["feature\(level)"] = Tensor(shape: [1, 4, n, n, n], values: map)
         }
@@ -111,8 +127,10 @@ let fakeModels = ContouringModels(position: FakeMedLAM(withFeatures: false), fea
                                   encoder: FakeEncoder(), decoder: FakeDecoder(), medlamDigest: "fake")
 let organDefinition = StructureDefinition(name: "Organ", type: Code("91723000", "Anatomical Structure"), color: [255, 0, 0])
 
-/// Two supports of the phantom, at different places and grids.
-func phantomTemplates() throws -> TemplateSet {
+/// Two supports of the phantom, at different places and grids; made once.
+func phantomTemplates() throws -> TemplateSet { try madeTemplates.get() }
+
+private let madeTemplates = Result { () throws -> TemplateSet in
     let cases = [BallPhantom(ballLPS: [100, -40, 70]), BallPhantom(ballLPS: [-30, 10, 0])].enumerated().map { n, phantom in
         let grid = phantom.grid(spacingMM: n == 0 ? [3, 3, 3] : [2.5, 2.5, 4], size: n == 0 ? [40, 40, 40] : [48, 48, 30])
         return (volume: phantom.volume(on: grid), masks: ["Organ": phantom.organ(on: grid)])
