@@ -5,17 +5,6 @@ import Testing
 
 private typealias Tag = DICOMCore.Tag
 
-/// A generator with a seed, so that a failing mutation can be met again.
-private struct Xorshift: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
-    }
-}
-
 @Suite struct BrokenFileTests {
     /// Reads everything of a data set, so that whatever is broken in it is touched.
     private func walk(_ set: DataSet, depth: Int = 0) -> Int {
@@ -33,7 +22,7 @@ private struct Xorshift: RandomNumberGenerator {
     private func mutate(_ original: [UInt8], times: Int, seed: UInt64) throws -> (read: Int, refused: Int) {
         let folder = try Places.temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        var random = Xorshift(state: seed)
+        var random = Seeded(seed)
         var (read, refused) = (0, 0)
         for _ in 0..<times {
             var bytes = original

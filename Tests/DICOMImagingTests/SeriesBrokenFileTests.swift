@@ -6,14 +6,6 @@ import Testing
 
 /// One file of a sound series is spoilt byte by byte: an error each time it matters, never a crash.
 @Suite struct SeriesBrokenFileTests {
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return state ^ (state >> 29)
-        }
-    }
-
     /// Writes a small series and gives its files and the bytes of the fourth.
     private func withVictim(_ body: ([String], String, [UInt8]) throws -> Void) throws {
         let folder = try Places.temporaryFolder()
@@ -49,7 +41,7 @@ import Testing
 
     @Test func randomBytesNeverCrashTheReader() throws {
         try withVictim { paths, victim, bytes in
-            var random = Seeded(state: 11), refused = 0
+            var random = Seeded(11), refused = 0
             for _ in 0..<200 {
                 var spoilt = bytes
                 for _ in 0..<Int.random(in: 1...12, using: &random) {
@@ -72,7 +64,7 @@ import Testing
         let scratch = try Places.temporaryFolder()
         defer { try? FileManager.default.removeItem(at: scratch) }
         let path = scratch.appending(path: "spoilt.dcm").path
-        var random = Seeded(state: 12), refused = 0
+        var random = Seeded(12), refused = 0
         for _ in 0..<20 {
             var spoilt = bytes
             for _ in 0..<Int.random(in: 1...4, using: &random) {

@@ -4,17 +4,6 @@ import Foundation
 import NodeTesting
 import Testing
 
-/// A generator with a seed, so that a failing mutation can be met again.
-private struct Xorshift: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
-    }
-}
-
 @Suite struct HostilePeerTests {
     private func answers(_ port: Int) throws -> Bool { try runTool("echoscu", ["-ta", "5", "127.0.0.1", "\(port)"]).status == 0 }
 
@@ -74,7 +63,7 @@ private struct Xorshift: RandomNumberGenerator {
     @Test func mutatedAssociationRequestsAndMessagesBreakNothing() throws {
         let recorder = try Recorder()
         try withSCP(recorder) { port in
-            var random = Xorshift(state: 7)
+            var random = Seeded(7)
             let request = RawPeer.associateRequest(contexts: [RawPeer.ct, ("1.2.840.10008.1.1", ["1.2.840.10008.1.2"])])
             let message = RawPeer.data(1, command: true, last: true, RawPeer.storeRequest()) + RawPeer.data(1, command: false, last: true, [UInt8](repeating: 1, count: 64))
             for round in 0..<1500 {

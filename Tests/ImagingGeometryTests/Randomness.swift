@@ -2,19 +2,6 @@ import Foundation
 import ImagingGeometry
 import NodeTesting
 
-/// SplitMix64: the same seed gives the same geometries.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    init(_ seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-}
-
 /// A random right-handed orientation, spacing, origin and size.
 func randomGeometry(_ random: inout Seeded, sizes: ClosedRange<Int> = 1...600) -> VolumeGeometry {
     func vector(_ range: ClosedRange<Double>) -> SIMD3<Double> { .random(in: range, using: &random) }

@@ -1,5 +1,6 @@
 import Foundation
 import ImagingGeometry
+import NodeTesting
 import Testing
 
 @Suite struct VolumeGeometryTests {

@@ -14,20 +14,6 @@ private func reason(_ body: () throws -> Void) -> String? {
     return nil
 }
 
-/// SplitMix64: the same numbers in every run, so that a failure can be seen again.
-private struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 /// Reads everything that a checkpoint holds.
 private func readAll(_ bytes: [UInt8]) throws {
     let checkpoint = try Checkpoint(bytes)
@@ -63,7 +49,7 @@ private func readAll(_ bytes: [UInt8]) throws {
     }
 
     @Test func aChangedByteIsRefusedOrHarmless() throws {
-        var random = SeededGenerator(seed: 1)
+        var random = Seeded(1)
         for name in ["plain", "training-state"] {
             let bytes = try fixture(name)
             for _ in 0..<3000 {
@@ -131,7 +117,7 @@ private func readAll(_ bytes: [UInt8]) throws {
     @Test func mutatedPicklesAreRefusedOrHarmless() throws {
         let archive = try StoredZip([UInt8](Data(contentsOf: fixtures.appending(path: "training-state.pth"))))
         let bytes = Array(try archive.read("training-state/data.pkl"))
-        var random = SeededGenerator(seed: 1)
+        var random = Seeded(1)
         var refused = 0
         for _ in 0..<6000 {
             var changed = bytes
