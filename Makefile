@@ -29,6 +29,7 @@ demo: setup-demo build build-sample ## one head CT from scanner to archive and b
 
 test: setup-test ## run every test
 	$(SWIFT) build --build-tests
+	@Scripts/import-models.sh .build/debug/medlsam-node
 # One test at a time: they start servers and networks of their own, and two cores are soon full.
 	$(SWIFT) test --skip-build --disable-xctest --no-parallel
 

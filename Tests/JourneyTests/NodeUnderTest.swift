@@ -39,16 +39,6 @@ struct NodeUnderTest: Sendable {
             destinations: \(list.isEmpty ? "[]" : list.joined())
 
             """.write(toFile: settings, atomically: true, encoding: .utf8)
-        if models { try importWeights() }
-    }
-
-    /// Gives the networks their weights, unless they have them.
-    private func importWeights() throws {
-        let liteMedSAM = Places.local.appending(path: "weights/lite_medsam.pth").path
-        for arguments in [["lite-medsam", liteMedSAM], ["medlam-hn"]] {
-            let result = try runTool(program("medlsam-node"), ["model", "import", "--if-needed", "--config", settings] + arguments)
-            guard result.status == 0 else { throw Expired("no weights: \(result.output)") }
-        }
     }
 
     /// Starts it and waits until it answers.
