@@ -16,7 +16,8 @@ public func serve(
     signal(SIGPIPE, SIG_IGN)
     let folder = DataFolder(configuration.dataDirectory)
     let (store, lock) = try await onOwnThread("start") { try open(folder, logger: logger) }
-    await warnOfWhatIsMissing(configuration, logger: logger)
+    // Beside the services: reading the weights for their digests takes seconds, and no association shall wait for it.
+    async let _ = warnOfWhatIsMissing(configuration, logger: logger)
 
     let assembly = Alarm()
     let workers = (0..<configuration.contouring.concurrentJobs).map { _ in Alarm() }
