@@ -101,18 +101,27 @@ extension JobReport.Structure {
 
 /// Measures the stages of a job and passes its progress on.
 private final class StageClock: Sendable {
+    private struct State {
+        var running: (stage: String, since: ContinuousClock.Instant)?
+        var ended: [JobReport.Stage] = []
+
+        mutating func end() {
+            guard let (stage, since) = running else { return }
+            ended.append(JobReport.Stage(name: stage, seconds: (ContinuousClock.now - since) / .seconds(1)))
+            running = nil
+        }
+    }
     private let progress: ContouringJob.Progress
-    private let state = Mutex<(stage: String, since: ContinuousClock.Instant)?>(nil)
-    private let ended = Mutex<[JobReport.Stage]>([])
+    private let state = Mutex(State())
 
     init(_ progress: @escaping ContouringJob.Progress) { self.progress = progress }
 
     /// Tells of progress in a stage, which ends the one before.
     func enter(_ stage: String, at fraction: Double = 0) {
         state.withLock { state in
-            guard state?.stage != stage else { return }
-            end(state)
-            state = (stage, .now)
+            guard state.running?.stage != stage else { return }
+            state.end()
+            state.running = (stage, .now)
         }
         progress(stage, fraction)
     }
@@ -120,15 +129,9 @@ private final class StageClock: Sendable {
     /// Ends the last stage; returns all, in order.
     func stop() -> [JobReport.Stage] {
         state.withLock { state in
-            end(state)
-            state = nil
+            state.end()
+            return state.ended
         }
-        return ended.withLock { $0 }
-    }
-
-    private func end(_ state: (stage: String, since: ContinuousClock.Instant)?) {
-        guard let state else { return }
-        ended.withLock { $0.append(JobReport.Stage(name: state.stage, seconds: (ContinuousClock.now - state.since) / .seconds(1))) }
     }
 }
 
