@@ -1,5 +1,4 @@
 #include "association.hpp"
-#include "output.hpp"
 #include <cstring>
 #include <dcmtk/dcmnet/cond.h>
 #include <dcmtk/dcmnet/diutil.h>
@@ -9,10 +8,12 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 using face::fail;
 using face::failNetwork;
 using face::guarded;
+using face::nextFragment;
 
 namespace {
 
@@ -59,30 +60,6 @@ void disguiseTransferSyntaxes(T_ASC_Parameters *params) {
     for (; context != nullptr; context = static_cast<DUL_PRESENTATIONCONTEXT *>(LST_Next(list)))
         if (context->result == ASC_P_ACCEPTANCE)
             OFStandard::strlcpy(context->acceptedTransferSyntax, UID_LittleEndianExplicitTransferSyntax, sizeof context->acceptedTransferSyntax);
-}
-
-void writeMeta(const cdcmtk_association &self, DcmOutputStream &output) {
-    DcmMetaInfo meta;
-    const Uint8 version[] = {0, 1};
-    meta.putAndInsertUint8Array(DCM_FileMetaInformationVersion, version, 2);
-    meta.putAndInsertString(DCM_MediaStorageSOPClassUID, self.sopClass.c_str());
-    meta.putAndInsertString(DCM_MediaStorageSOPInstanceUID, self.sopInstance.c_str());
-    meta.putAndInsertString(DCM_TransferSyntaxUID, self.transferSyntaxes.at(self.context).c_str());
-    meta.putAndInsertString(DCM_SourceApplicationEntityTitle, self.association->params->DULparams.callingAPTitle);
-    face::identify(meta, self.implementationClass.c_str(), self.implementationVersion.c_str());
-    meta.transferInit();
-    meta.write(output, META_HEADER_DEFAULT_TRANSFERSYNTAX, EET_ExplicitLength, nullptr);
-    meta.transferEnd();
-}
-
-/// The next fragment of a message; waits for a PDU where none is left.
-OFCondition nextFragment(cdcmtk_association &self, DUL_PDV &fragment) {
-    T_ASC_Association *association = self.association;
-    if (DUL_NextPDV(&association->DULassociation, &fragment).good()) return EC_Normal;
-    if (!ASC_dataWaiting(association, self.timeout)) return DIMSE_NODATAAVAILABLE;
-    const OFCondition result = DUL_ReadPDVs(&association->DULassociation, nullptr, DUL_NOBLOCK, self.timeout);
-    if (result == DUL_PDATAPDUARRIVED) return DUL_NextPDV(&association->DULassociation, &fragment);
-    return result.bad() || result == DUL_PEERREQUESTEDRELEASE ? result : DIMSE_UNEXPECTEDPDVTYPE;
 }
 
 /// Longest command set taken: a C-STORE-RQ has some 300 bytes.
@@ -228,22 +205,6 @@ int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *req
         OFStandard::strlcpy(request->sop_instance, self.sopInstance.size() > 64 ? "" : self.sopInstance.c_str(), sizeof request->sop_instance);
         OFStandard::strlcpy(request->transfer_syntax, self.transferSyntaxes.at(self.context).c_str(), sizeof request->transfer_syntax);
         return CDCMTK_STORE_REQUEST;
-    });
-}
-
-int cdcmtk_association_receive_file(cdcmtk_association *association, const char *path, cdcmtk_error *error) {
-    return guarded(error, 0, [&] {
-        face::FileConsumer file(path, O_EXCL);
-        face::FileOutput output(file);
-        if (path != nullptr) writeMeta(*association, output);
-        T_ASC_PresentationContextID context = 0;
-        const OFCondition result = DIMSE_receiveDataSetInFile(association->association, DIMSE_NONBLOCKING, association->timeout, &context,
-                                                              &output, nullptr, nullptr);
-        if (result.bad()) return failNetwork(error, result), 0;
-        if (context != association->context) return fail(error, CDCMTK_PROTOCOL, "command and data set came in different presentation contexts"), 0;
-        if (path == nullptr) return 1;
-        if (const int failure = file.finish(true)) return fail(error, CDCMTK_CANNOT_WRITE, "%s", strerror(failure)), 2;
-        return 1;
     });
 }
 

@@ -28,4 +28,6 @@ void failNetwork(cdcmtk_error *error, const OFCondition &condition);
 int socketOf(T_ASC_Association *association);
 /// Writes our implementation UID and version into the parameters of an association.
 void introduce(T_ASC_Parameters *params, const cdcmtk_identity *identity);
+/// The next fragment of a message; waits for a PDU where none is left.
+OFCondition nextFragment(cdcmtk_association &self, DUL_PDV &fragment);
 } // namespace face
