@@ -11,6 +11,10 @@ public struct Configuration: Sendable, Equatable {
     /// Where instances, results and the database live.
     public var dataDirectory: URL
     public var models: Models
+    public var access: Access
+    /// How associations are secured; nil is not at all.
+    public var tls: TLS?
+    public var peers: [Peer]
     public var receiving: Receiving
     public var completion: Completion
     public var contouring: Contouring
@@ -61,6 +65,9 @@ public struct Configuration: Sendable, Equatable {
         public var port: Int
         /// The title the node calls with; its own when absent.
         public var callingAETitle: AETitle?
+        /// Whether it is called by TLS, and the subject that its certificate must have then.
+        public var tls = false
+        public var certificateSubject: String?
     }
 
     /// Reads a YAML file; relative paths in it are taken from its folder. All that is wrong with it is reported at once.
@@ -82,8 +89,9 @@ public struct Configuration: Sendable, Equatable {
     }
 
     static func read(_ top: Section, folder: URL) -> Configuration {
+        let aeTitle = top.aeTitle("aeTitle"), tls = readTLS(top, folder: folder), peers = readPeers(top, tls: tls)
         let configuration = Configuration(
-            aeTitle: top.aeTitle("aeTitle"),
+            aeTitle: aeTitle,
             host: top.optionalAddress("host"),
             port: top.port("port", allowingZero: true, default: 11112),
             dataDirectory: top.folder("dataDirectory", in: folder),
@@ -92,6 +100,7 @@ public struct Configuration: Sendable, Equatable {
                     manifests: $0.folder("manifests", in: folder), installed: $0.folder("installed", in: folder),
                     runtime: $0.folder("runtime", in: folder), templates: $0.folder("templates", in: folder))
             },
+            access: top.section("access") { readAccess($0, own: aeTitle, folder: folder) }, tls: tls, peers: peers,
             receiving: top.section("receiving") {
                 Receiving(
                     maximumAssociations: $0.integer("maximumAssociations", 1...4096, default: 64),
@@ -117,11 +126,7 @@ public struct Configuration: Sendable, Equatable {
                     giveUpAfterHours: $0.number("giveUpAfterHours", 0...1e5, default: 72),
                     timeoutSeconds: $0.integer("timeoutSeconds", 1...86400, default: 30))
             },
-            destinations: top.list("destinations") {
-                Destination(
-                    name: $0.string("name"), aeTitle: $0.aeTitle("aeTitle"), host: $0.string("host"), port: $0.port("port"),
-                    callingAETitle: $0.optionalAETitle("callingAETitle"))
-            })
+            destinations: top.list("destinations") { readDestination($0, peers: peers, tls: tls) })
         if configuration.completion.gapSeconds < configuration.completion.idleSeconds {
             top.fail("completion.gapSeconds", "must not be shorter than idleSeconds")
         }

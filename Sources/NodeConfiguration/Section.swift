@@ -70,8 +70,7 @@ final class Section {
     }
 
     func optionalAETitle(_ key: String) -> AETitle? {
-        known.insert(key)
-        return mapping[key] == nil ? nil : aeTitle(key)
+        optional(key) { aeTitle(key) }
     }
 
     /// An IPv4 or IPv6 address in numbers.
@@ -91,7 +90,77 @@ final class Section {
         return (path.hasPrefix("/") ? URL(fileURLWithPath: path) : folder.appending(path: path)).standardizedFileURL
     }
 
-    private static let standInTitle = AETitle("X")!
+    func optionalPort(_ key: String, allowingZero: Bool = false) -> Int? {
+        optional(key) { port(key, allowingZero: allowingZero) }
+    }
+
+    func optionalInteger(_ key: String, _ range: ClosedRange<Int>) -> Int? {
+        optional(key) { integer(key, range) }
+    }
+
+    func optionalString(_ key: String) -> String? {
+        optional(key) { string(key) }
+    }
+
+    /// The path of a file; a relative one is taken from `folder`.
+    func optionalFile(_ key: String, in folder: URL) -> String? {
+        optional(key) { self.folder(key, in: folder).path }
+    }
+
+    func flag(_ key: String, default value: Bool) -> Bool {
+        scalar(key, default: value, stand: value) { ["true": true, "false": false][$0] } not: { "\($0) is neither true nor false" }
+    }
+
+    /// One of the words of an enumeration.
+    func word<T: RawRepresentable & CaseIterable>(_ key: String, default value: T) -> T where T.RawValue == String {
+        scalar(key, default: value, stand: value) { T(rawValue: $0) } not: {
+            "\($0) is none of " + T.allCases.map(\.rawValue).joined(separator: ", ")
+        }
+    }
+
+    /// `any` (nil, the default), `own`, or a list of titles.
+    func titles(_ key: String, own: AETitle) -> [AETitle]? {
+        known.insert(key)
+        return switch mapping[key]?.scalar?.string {
+        case "own": [own]
+        case "any": nil
+        default: values(key) { AETitle($0) } not: { "\"\($0)\" is not an AE title" }
+        }
+    }
+
+    /// Addresses and networks; nil when absent.
+    func optionalNetworks(_ key: String) -> [AddressRange]? {
+        values(key) { AddressRange($0) } not: { "\($0) is neither an address in numbers nor a network such as 10.0.0.0/8" }
+    }
+
+    /// A list of single values; nil when absent.
+    private func values<T>(_ key: String, _ read: (String) -> T?, not message: (String) -> String) -> [T]? {
+        optional(key) {
+            guard let items = mapping[key]?.sequence else {
+                fail(key, "must be a list")
+                return []
+            }
+            return items.compactMap { item in
+                let text = item.scalar?.string ?? ""
+                let value = read(text)
+                if value == nil { fail(key, message(text)) }
+                return value
+            }
+        }
+    }
+
+    private func optional<T>(_ key: String, _ read: () -> T) -> T? {
+        known.insert(key)
+        return has(key) ? read() : nil
+    }
+
+    /// Whether the file says anything of a setting.
+    func has(_ key: String) -> Bool {
+        known.insert(key)
+        return mapping[key] != nil
+    }
+
+    static let standInTitle = AETitle("X")!
 
     private func scalar<T>(
         _ key: String, default value: T?, stand: T, _ read: (String) -> T?, not message: (String) -> String
@@ -120,6 +189,11 @@ final class Section {
         let isWrong = node.map { $0.mapping == nil && $0 != Node("", Tag(.null)) } ?? false
         if isWrong { fail(key, "must be a mapping of settings") }
         return nested(node, path + key + ".", isWrong: isWrong, read)
+    }
+
+    /// A nested mapping; nil when absent.
+    func optionalSection<T>(_ key: String, _ read: (Section) -> T) -> T? {
+        optional(key) { section(key, read) }
     }
 
     /// A list of mappings; empty when absent.

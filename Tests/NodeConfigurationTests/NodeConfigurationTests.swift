@@ -38,7 +38,7 @@ private func errors(_ yaml: String) -> [String] {
 
     @Test func theSchemaKnowsTheSameSettings() throws {
         let collector = ErrorCollector()
-        _ = Configuration.read(Section(yaml: "destinations: [{}]", collector: collector), folder: folder)
+        _ = Configuration.read(Section(yaml: "{destinations: [{}], peers: [{}], tls: {}, access: {users: [{}]}}", collector: collector), folder: folder)
         let schema = try JSONSerialization.jsonObject(with: Data(contentsOf: Places.repository.appending(path: "Config/node.schema.json")))
         func settings(_ node: Any, _ path: String) -> Set<String> {
             guard let node = node as? [String: Any] else { return [] }
