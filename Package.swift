@@ -1,10 +1,10 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// DCMTK and GDCM are linked by name: Debian's dcmtk.pc wants packages that nothing here needs, GDCM has none.
+// DCMTK, GDCM and OpenJPEG are linked by name: Debian's dcmtk.pc wants packages that nothing here needs, GDCM has none.
 // dcmjpls must never be linked: its CharLS exports collide with GDCM's.
-let dcmtk: [LinkerSetting] = ["dcmtls", "dcmnet", "dcmdata", "oflog", "ofstd", "ssl", "crypto", "z"].map { .linkedLibrary($0) }
-let gdcm: [LinkerSetting] = ["gdcmMSFF", "gdcmDICT", "gdcmDSED", "gdcmIOD", "gdcmCommon"].map { .linkedLibrary($0) }
+let dcmtk: [LinkerSetting] = ["dcmtls", "dcmnet", "dcmjpeg", "dcmdata", "oflog", "ofstd", "ssl", "crypto", "z"].map { .linkedLibrary($0) }
+let gdcm: [LinkerSetting] = ["gdcmMSFF", "gdcmDICT", "gdcmDSED", "gdcmIOD", "gdcmCommon", "openjp2"].map { .linkedLibrary($0) }
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")

@@ -27,9 +27,9 @@ debian() {
 }
 
 node() {
-    # DCMTK, GDCM and SQLite are linked; g++ brings the C++ standard library; dcmtk holds the archive and the scanner of the
+    # DCMTK, GDCM, OpenJPEG and SQLite are linked; g++ brings the C++ standard library; dcmtk holds the archive and the scanner of the
     # demonstration and the tests; Python only downloads.
-    debian g++ libdcmtk-dev libgdcm-dev libsqlite3-dev libssl-dev zlib1g-dev dcmtk python3 python3-pip
+    debian g++ libdcmtk-dev libgdcm-dev libopenjp2-7-dev libsqlite3-dev libssl-dev zlib1g-dev dcmtk python3 python3-pip
     mkdir -p .local
     Scripts/setup-models.sh
 }

@@ -129,6 +129,7 @@ extension Tag {
     public static let smallestImagePixelValue = Tag(0x0028, 0x0106)
     public static let largestImagePixelValue = Tag(0x0028, 0x0107)
     public static let pixelData = Tag(0x7FE0, 0x0010)
+    public static let extendedOffsetTable = Tag(0x7FE0, 0x0001)
     public static let floatPixelData = Tag(0x7FE0, 0x0008)
     public static let doubleFloatPixelData = Tag(0x7FE0, 0x0009)
     // Modality and VOI LUT

@@ -14,12 +14,21 @@ public struct TransferSyntax: Hashable, Sendable {
     public static let explicitVRBigEndian = TransferSyntax("1.2.840.10008.1.2.2")
     public static let jpegBaseline = TransferSyntax("1.2.840.10008.1.2.4.50")
     public static let jpegExtended = TransferSyntax("1.2.840.10008.1.2.4.51")
+    /// Retired (PS3.5-2004 A.4.1), as is the next.
+    public static let jpegSpectralSelection = TransferSyntax("1.2.840.10008.1.2.4.53")
+    public static let jpegFullProgression = TransferSyntax("1.2.840.10008.1.2.4.55")
     public static let jpegLossless = TransferSyntax("1.2.840.10008.1.2.4.57")
     public static let jpegLosslessSV1 = TransferSyntax("1.2.840.10008.1.2.4.70")
     public static let jpegLSLossless = TransferSyntax("1.2.840.10008.1.2.4.80")
     public static let jpegLSNearLossless = TransferSyntax("1.2.840.10008.1.2.4.81")
     public static let jpeg2000Lossless = TransferSyntax("1.2.840.10008.1.2.4.90")
     public static let jpeg2000 = TransferSyntax("1.2.840.10008.1.2.4.91")
+    /// High-Throughput JPEG 2000, lossless only.
+    public static let htj2kLossless = TransferSyntax("1.2.840.10008.1.2.4.201")
+    /// High-Throughput JPEG 2000, lossless only, in the order of resolutions.
+    public static let htj2kLosslessRPCL = TransferSyntax("1.2.840.10008.1.2.4.202")
+    /// High-Throughput JPEG 2000, with loss or without.
+    public static let htj2k = TransferSyntax("1.2.840.10008.1.2.4.203")
     public static let rleLossless = TransferSyntax("1.2.840.10008.1.2.5")
 
     /// Whether pixel data lie in fragments, so that only a codec could turn them into another syntax.

@@ -73,7 +73,7 @@ import Testing
             try Data(spoilt).write(to: URL(filePath: path))
             do {
                 let dataSet = try DataSet(contentsOf: path)
-                _ = try PixelFormat(dataSet).words(of: dataSet)
+                _ = try FramePixels(dataSet, format: PixelFormat(dataSet)).words()
             } catch { refused += 1 }
         }
         #expect(refused > 5)

@@ -175,7 +175,7 @@ import Testing
         .init(name: "a high bit out of reach", code: .unreadable, words: "High Bit") { try $0.set(.highBit, 3) },
         .init(name: "a matrix without end", code: .unsupported, words: "65535") { try $0.set(.rows, 65535) },
         .init(name: "more rows than pixels", code: .unreadable, words: "Rows") { $0.remove(.rows) },
-        .init(name: "frames", code: .unsupported, words: "several frames") { try $0.set(.numberOfFrames, "2") },
+        .init(name: "frames", code: .unsupported, words: "Number of Frames") { try $0.set(.numberOfFrames, "2") },
         .init(name: "no pixels", code: .unreadable, words: "no pixel data") { $0.remove(.pixelData) },
         .init(name: "half the pixels", code: .unreadable, words: "shorter") { try $0.set(.pixelData, bytes: [UInt8](repeating: 0, count: 4096)) },
     ]

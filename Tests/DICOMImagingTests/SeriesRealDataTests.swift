@@ -37,7 +37,7 @@ private let hasRealData = Places.hasSharedData && FileManager.default.isExecutab
             let path = folder.appending(path: "CTImage.dcm" + suffix).path
             let dataSet = try DataSet(contentsOf: path)
             let slice = try CTSlice(dataSet, header: SliceHeader(dataSet), path: path)
-            let (words, format) = try slice.format.words(of: dataSet)
+            let (words, format) = try FramePixels(dataSet, format: slice.format).words()
             #expect(words.map { Int16(bitPattern: $0) } == expected, "\(suffix)")
             #expect(format == slice.format && !slice.isLossy, "\(suffix)")
         }
@@ -53,7 +53,7 @@ private let hasRealData = Places.hasSharedData && FileManager.default.isExecutab
             let path = folder.appending(path: "CTImage.dcm\(suffix).dcm").path
             let dataSet = try DataSet(contentsOf: path)
             let slice = try CTSlice(dataSet, header: SliceHeader(dataSet), path: path)
-            let (words, format) = try slice.format.words(of: dataSet)
+            let (words, format) = try FramePixels(dataSet, format: slice.format).words()
             let table = slice.scale.table(format)
             let mean = Double(zip(words, expected).map { abs(Int(table[Int($0)]) - $1) }.reduce(0, +)) / Double(expected.count)
             #expect(mean > 0 && mean < meanHU, "\(suffix): \(mean) HU")

@@ -54,8 +54,14 @@ int cdcmtk_item_numbers(cdcmtk_item *item, uint16_t group, uint16_t element, dou
 int cdcmtk_item_tags(cdcmtk_item *item, uint16_t group, uint16_t element, uint32_t **values, size_t *count);
 /// The value field of OB, OW, UN and the like in native byte order; owned by the element: copy at once.
 int cdcmtk_item_bytes(cdcmtk_item *item, uint16_t group, uint16_t element, const uint8_t **bytes, size_t *count);
-/// All fragments of encapsulated pixel data after the offset table, joined; 0 when there are none. Free with cdcmtk_free.
-int cdcmtk_item_codestream(cdcmtk_item *item, uint16_t group, uint16_t element, uint8_t **bytes, size_t *count);
+/// The bytes of a binary value field; 0 when absent or encapsulated.
+int cdcmtk_item_length(cdcmtk_item *item, uint16_t group, uint16_t element, size_t *length);
+/// Copies a part of a binary value field, words in little endian, without keeping it; 0 when it cannot be read.
+int cdcmtk_item_part(cdcmtk_item *item, uint16_t group, uint16_t element, size_t offset, uint8_t *bytes, size_t count);
+/// The length of each fragment of encapsulated pixel data, the offset table's first; 0 when there is none. Free with cdcmtk_free.
+int cdcmtk_item_fragments(cdcmtk_item *item, uint16_t group, uint16_t element, uint32_t **lengths, size_t *count);
+/// Copies the first bytes of a fragment, the offset table being number 0, without keeping it; 0 when it cannot be read.
+int cdcmtk_item_fragment(cdcmtk_item *item, uint16_t group, uint16_t element, size_t index, uint8_t *bytes, size_t count);
 /// The items of a sequence. Free the array with cdcmtk_free.
 int cdcmtk_item_items(cdcmtk_item *item, uint16_t group, uint16_t element, cdcmtk_item ***items, size_t *count);
 

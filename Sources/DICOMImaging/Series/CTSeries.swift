@@ -143,7 +143,7 @@ extension CTSlice {
     /// Its stored words and their format.
     fileprivate func words() throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
         do {
-            return try format.words(of: try open(path))
+            return try FramePixels(try open(path), format: format).words()
         } catch {
             let refusal = error as? Refusal ?? Refusal(.unreadable, "its file can no longer be read")
             throw Refusal(refusal.code, "instance \(header.sopInstanceUID): \(refusal.reason)")

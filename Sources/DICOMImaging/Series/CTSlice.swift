@@ -19,6 +19,8 @@ struct CTSlice: Sendable {
         self.path = path
         self.header = header
         format = try PixelFormat(dataSet)
+        // CT Image Storage is single-frame (PS3.3 A.3); the attribute may be there and say 1.
+        guard (dataSet.integer(.numberOfFrames) ?? 1) == 1 else { throw Refusal(.unsupported, "Number of Frames is not 1") }
         scale = try HounsfieldScale(dataSet)
         guard let frame = header.frameOfReferenceUID else { throw Refusal(.unreadable, "Frame of Reference UID is missing") }
         guard let position = header.positionLPS else { throw Refusal(.unreadable, "Image Position (Patient) is missing or no three numbers") }

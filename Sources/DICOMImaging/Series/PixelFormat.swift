@@ -1,4 +1,3 @@
-import CGDCM
 import DICOMCore
 
 /// How one frame's samples are stored: the part of the Image Pixel module (PS3.3 C.7.6.3) that a CT slice may vary in.
@@ -28,17 +27,20 @@ struct PixelFormat: Hashable, Sendable {
         guard try number(.samplesPerPixel, "Samples per Pixel") == 1, dataSet.string(.photometricInterpretation) == "MONOCHROME2" else {
             throw Refusal(.unsupported, "its pixels are not MONOCHROME2")
         }
-        guard (dataSet.integer(.numberOfFrames) ?? 1) == 1 else { throw Refusal(.unsupported, "it has several frames") }
         guard [8, 16].contains(bitsAllocated) else { throw Refusal(.unsupported, "Bits Allocated is \(bitsAllocated) (8 and 16 are read)") }
         guard (1...bitsAllocated).contains(bitsStored), (bitsStored - 1..<bitsAllocated).contains(highBit) else {
             throw Refusal(.unreadable, "Bits Stored \(bitsStored) and High Bit \(highBit) do not fit Bits Allocated \(bitsAllocated)")
         }
     }
 
-    private init(_ stored: PixelFormat, decoded: cgdcm_format) {
-        (columns, rows, bitsAllocated) = (stored.columns, stored.rows, stored.bitsAllocated)
-        (bitsStored, highBit, isSigned) = (Int(decoded.bits_stored), Int(decoded.high_bit), decoded.is_signed != 0)
+    /// The same frame with its samples in other bits.
+    private init(_ other: PixelFormat, bitsStored: Int, highBit: Int) {
+        (columns, rows, bitsAllocated, isSigned) = (other.columns, other.rows, other.bitsAllocated, other.isSigned)
+        (self.bitsStored, self.highBit) = (bitsStored, highBit)
     }
+
+    /// Number of pixels of a frame.
+    var count: Int { columns * rows }
 
     /// The value of a stored word: the bits up to High Bit, sign extended (PS3.5 8.1.1).
     func value(_ word: UInt16) -> Int {
@@ -46,35 +48,25 @@ struct PixelFormat: Hashable, Sendable {
         return isSigned && bits >> (bitsStored - 1) == 1 ? bits - 1 << bitsStored : bits
     }
 
-    /// The frame's stored words, and their format, which a codec may know better than the data set.
-    func words(of dataSet: DataSet) throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
-        guard let uid = dataSet.transferSyntaxUID else { throw Refusal(.unreadable, "its transfer syntax is missing") }
-        guard TransferSyntax(uid).isEncapsulated else {
-            guard let bytes = dataSet.bytes(.pixelData) else { throw Refusal(.unreadable, "it has no pixel data") }
-            return (try words(in: bytes), self)
+    /// Where a codestream's samples lie in the decoded words (PS3.5 8.2).
+    ///
+    /// Codestreams of as many bits as High Bit needs hold whole cells; those of fewer hold samples that begin at bit 0, and then the
+    /// codestream's precision is the truth. What signs mean is refused only where it matters: some value must be negative in one
+    /// reading and not in the other.
+    func decoded(_ codestream: Codestream, _ words: UnsafeMutableBufferPointer<UInt16>) throws(Refusal) -> PixelFormat {
+        let precision = codestream.precision, topBit = UInt16(1) << (precision - 1)
+        let isNegative = words.contains { $0 & topBit != 0 }
+        if codestream.isSigned == true, !isSigned, isNegative {
+            throw Refusal(.unreadable, "its codestream holds negative values, which Pixel Representation rules out")
         }
-        guard let codestream = dataSet.codestream() else { throw Refusal(.unreadable, "it has no pixel data") }
-        var format = cgdcm_format(columns: UInt32(columns), rows: UInt32(rows), bits_allocated: UInt32(bitsAllocated),
-                                  bits_stored: UInt32(bitsStored), high_bit: UInt32(highBit), is_signed: isSigned ? 1 : 0)
-        var image = cgdcm_image(), reason = [CChar](repeating: 0, count: 200)
-        guard cgdcm_decode(uid.string, &format, codestream, codestream.count, &image, &reason, reason.count) != 0 else {
-            throw Refusal(.unreadable, String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
+        if precision > highBit { return self }
+        guard precision <= bitsStored else {
+            throw Refusal(.unreadable, "its codestream of \(precision) bits fits neither Bits Stored \(bitsStored) nor High Bit \(highBit)")
         }
-        defer { cgdcm_image_free(&image) }
-        let bytes = Array(UnsafeBufferPointer(start: image.bytes, count: image.length))
-        return (try words(in: bytes), PixelFormat(self, decoded: image.format))
-    }
-
-    private func words(in bytes: [UInt8]) throws(Refusal) -> [UInt16] {
-        let pixels = columns * rows
-        guard bytes.count >= pixels * bitsAllocated / 8 else { throw Refusal(.unreadable, "its pixel data are shorter than its rows and columns need") }
-        if bitsAllocated == 8 { return bytes.prefix(pixels).map(UInt16.init) }
-        return bytes.withUnsafeBytes { raw in
-            [UInt16](unsafeUninitializedCapacity: pixels) { words, initialized in
-                UnsafeMutableRawBufferPointer(words).copyMemory(from: UnsafeRawBufferPointer(rebasing: raw[..<(pixels * 2)]))
-                initialized = pixels
-            }
+        if isSigned, precision < bitsStored, codestream.isSigned != true, isNegative {
+            throw Refusal(.unreadable, "its codestream has \(precision) of \(bitsStored) bits, so that the signs of its values are unknown")
         }
+        return PixelFormat(self, bitsStored: precision, highBit: precision - 1)
     }
 }
 
