@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 RELEASE := $(SWIFT) build -c release
 
-.PHONY: help setup setup-demo setup-test build build-sample demo test bench clean
+.PHONY: help setup setup-demo setup-test build build-sample demo test bench judge-series clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,10 @@ test: setup-test ## run every test
 
 bench: setup-test setup-demo build build-sample ## measure receipt against storescp, and a head from last slice to archive
 	@.local/venv/bin/python Benchmarks/bench.py
+
+judge-series: setup-test setup-demo build build-sample ## compare every CT case with dcm2niix and SimpleITK; writes docs/reference/series-cases.md
+	@.local/venv/bin/python Tests/Judges/series.py .build/release/medlsam-node --shared ../shared \
+		--converter .build/release/convert-invesalius --head .local/demo/Cranium.inv3 --table docs/reference/series-cases.md
 
 clean: ## forget what was built; what set-up brought stays
 	$(SWIFT) package clean

@@ -27,9 +27,9 @@ debian() {
 }
 
 node() {
-    # DCMTK, GDCM, OpenJPEG and SQLite are linked; g++ brings the C++ standard library; dcmtk holds the archive and the scanner of the
-    # demonstration and the tests; Python only downloads.
-    debian g++ libdcmtk-dev libgdcm-dev libopenjp2-7-dev libsqlite3-dev libssl-dev zlib1g-dev dcmtk python3 python3-pip
+    # DCMTK, GDCM, OpenJPEG, RE2, SQLite and zlib are linked; g++ brings the C++ standard library; dcmtk holds the archive and the
+    # scanner of the demonstration and the tests; Python only downloads.
+    debian g++ libdcmtk-dev libgdcm-dev libopenjp2-7-dev libre2-dev libsqlite3-dev libssl-dev zlib1g-dev dcmtk python3 python3-pip
     mkdir -p .local
     Scripts/setup-models.sh
 }
@@ -48,7 +48,7 @@ demo() {
 }
 
 test_judges() {
-    debian orthanc libgdcm-tools python3-venv curl
+    debian dcm2niix orthanc libgdcm-tools python3-venv curl
     local stamp=.local/venv/requirements.stamp
     cmp -s Tests/requirements.txt "$stamp" && return
     say "installing the judges of Tests/requirements.txt into .local/venv"

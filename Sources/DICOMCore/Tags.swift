@@ -147,6 +147,7 @@ extension Tag {
     public static let exposureTime = Tag(0x0018, 0x1150)
     public static let exposure = Tag(0x0018, 0x1152)
     public static let convolutionKernel = Tag(0x0018, 0x1210)
+    public static let ctReconstructionSequence = Tag(0x0018, 0x9314)
     public static let dataCollectionDiameter = Tag(0x0018, 0x0090)
     public static let reconstructionDiameter = Tag(0x0018, 0x1100)
     public static let gantryDetectorTilt = Tag(0x0018, 0x1120)

@@ -46,14 +46,16 @@ public enum Doctor {
                 .ok("\(name) has its weights, sha256 \(try library.verify(name).prefix(12)).")
             }
         }
-        let templates = check("template set", "Name one that is there in contouring.templateSet, or put it into models.templates.") {
-            let set = try TemplateLibrary(folder: configuration.models.templates).load(configuration.contouring.templateSet)
-            guard let digest = try? library.verify(MedLSAMEngine.networks.localiser), digest != set.medlamDigest else {
-                return .ok("\(set.name) version \(set.version) with \(set.structures.count) structures.")
+        let templates = configuration.selection.templateSets.map { name in
+            check("template set \(name)", "Name one that is there in contouring.templateSet or the selection rule, or put it into models.templates.") {
+                let set = try TemplateLibrary(folder: configuration.models.templates).load(name)
+                guard let digest = try? library.verify(MedLSAMEngine.networks.localiser), digest != set.medlamDigest else {
+                    return .ok("\(set.name) version \(set.version) with \(set.structures.count) structures.")
+                }
+                throw NodeError(.notInstalled, "\(set.name) version \(set.version) was made with other MedLAM weights than those installed.")
             }
-            throw NodeError(.notInstalled, "\(set.name) version \(set.version) was made with other MedLAM weights than those installed.")
         }
-        return [runtime] + networks + [templates]
+        return [runtime] + networks + templates
     }
 
     /// The data folder, its disk and what waits in its outbox.

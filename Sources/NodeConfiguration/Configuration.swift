@@ -18,6 +18,7 @@ public struct Configuration: Sendable, Equatable {
     public var receiving: Receiving
     public var completion: Completion
     public var contouring: Contouring
+    public var selection: Selection
     public var delivery: DeliveryRules
     public var destinations: [Destination]
 
@@ -90,7 +91,7 @@ public struct Configuration: Sendable, Equatable {
 
     static func read(_ top: Section, folder: URL) -> Configuration {
         let aeTitle = top.aeTitle("aeTitle"), tls = readTLS(top, folder: folder), peers = readPeers(top, tls: tls)
-        let configuration = Configuration(
+        var configuration = Configuration(
             aeTitle: aeTitle,
             host: top.optionalAddress("host"),
             port: top.port("port", allowingZero: true, default: 11112),
@@ -119,6 +120,7 @@ public struct Configuration: Sendable, Equatable {
                     concurrentJobs: $0.integer("concurrentJobs", 1...64, default: 1), threads: $0.integer("threads", 0...1024, default: 0),
                     attempts: $0.integer("attempts", 1...100, default: 3), timeoutMinutes: $0.number("timeoutMinutes", 0.01...1e5, default: 60))
             },
+            selection: Selection(rules: []),
             delivery: top.section("delivery") {
                 DeliveryRules(
                     firstRetrySeconds: $0.number("firstRetrySeconds", 0.01...86400, default: 10),
@@ -127,6 +129,7 @@ public struct Configuration: Sendable, Equatable {
                     timeoutSeconds: $0.integer("timeoutSeconds", 1...86400, default: 30))
             },
             destinations: top.list("destinations") { readDestination($0, peers: peers, tls: tls) })
+        configuration.selection = top.section("selection") { Selection.read($0, templateSet: configuration.contouring.templateSet) }
         if configuration.completion.gapSeconds < configuration.completion.idleSeconds {
             top.fail("completion.gapSeconds", "must not be shorter than idleSeconds")
         }

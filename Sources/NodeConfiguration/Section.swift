@@ -4,11 +4,11 @@ import Yams
 
 /// A mapping in the file that is read key by key; what is wrong goes to the collector, and a stand-in is returned.
 final class Section {
-    private let path: String
+    let path: String
     private let line: Int?
-    private let mapping: Node.Mapping
-    private let collector: ErrorCollector
-    private var known: Set<String> = []
+    let mapping: Node.Mapping
+    let collector: ErrorCollector
+    var known: Set<String> = []
 
     private init(_ mapping: Node.Mapping, path: String, line: Int?, collector: ErrorCollector) {
         self.mapping = mapping
@@ -149,7 +149,7 @@ final class Section {
         }
     }
 
-    private func optional<T>(_ key: String, _ read: () -> T) -> T? {
+    func optional<T>(_ key: String, _ read: () -> T) -> T? {
         known.insert(key)
         return has(key) ? read() : nil
     }
@@ -162,7 +162,7 @@ final class Section {
 
     static let standInTitle = AETitle("X")!
 
-    private func scalar<T>(
+    func scalar<T>(
         _ key: String, default value: T?, stand: T, _ read: (String) -> T?, not message: (String) -> String
     ) -> T {
         known.insert(key)

@@ -59,32 +59,65 @@ extension Store {
 
     /// Closes a series and makes its job, superseding the series' earlier ones; returns the job's number.
     ///
-    /// Nothing happens, and nil returns, when an instance came after `lastArrival`: the decision rests on old evidence then.
-    /// A queued job of the series becomes superseded at once; a running one goes on, and is superseded when it ends.
+    /// `selection`: why the series was selected, as JSON. Nothing happens, and nil returns, when an instance came after `lastArrival`:
+    /// the decision rests on old evidence then. A queued job of the series becomes superseded at once; a running one goes on, and is
+    /// superseded when it ends.
     public func complete(
-        series id: Int64, lastArrival: Date, evidence: String, templateSet: String, maximumAttempts: Int, at now: Date
+        series id: Int64, lastArrival: Date, evidence: String, selection: String? = nil, templateSet: String, maximumAttempts: Int, at now: Date
     ) throws -> Int64? {
         try groupCommit { db in
-            try db.execute(
-                sql: "UPDATE series SET state = 'complete' WHERE id = ? AND state = 'receiving' AND last_arrival = ?",
-                arguments: [id, lastArrival.timeIntervalSince1970])
-            guard db.changesCount == 1 else { return nil }
-            let earlier = try Int64.fetchOne(db, sql: "SELECT max(id) FROM job WHERE series = ?", arguments: [id])
-            try db.execute(
-                sql: "UPDATE job SET state = 'superseded', reason = 'Later slices arrived.', ended = ? WHERE series = ? AND state = 'queued'",
-                arguments: [now.timeIntervalSince1970, id])
-            try db.execute(
-                sql: """
-                    INSERT INTO job (series, state, template_set, max_attempts, created, supersedes, evidence)
-                    VALUES (?, 'queued', ?, ?, ?, ?, ?)
-                    """,
-                arguments: [id, templateSet, maximumAttempts, now.timeIntervalSince1970, earlier, evidence])
-            let job = db.lastInsertedRowID
-            try db.execute(
-                sql: "INSERT INTO job_instance (job, instance) SELECT ?, id FROM instance WHERE series = ? AND state = 'current'",
-                arguments: [job, id])
-            return job
+            guard try Self.close(id, lastArrival: lastArrival, in: db) else { return nil }
+            let job = NewJob(
+                series: id, state: .queued, templateSet: templateSet, maximumAttempts: maximumAttempts, evidence: evidence, selection: selection)
+            return try Self.insert(job, at: now, in: db)
         }
+    }
+
+    /// Takes a series out of those in progress; false when an instance came after `lastArrival`.
+    static func close(_ series: Int64, lastArrival: Date, in db: Database) throws -> Bool {
+        try db.execute(
+            sql: "UPDATE series SET state = 'complete' WHERE id = ? AND state = 'receiving' AND last_arrival = ?",
+            arguments: [series, lastArrival.timeIntervalSince1970])
+        return db.changesCount == 1
+    }
+
+    /// A job to be made of all current instances of a series.
+    struct NewJob {
+        let series: Int64
+        let state: JobState
+        var reason: String?
+        /// Nil where there is nothing that could be run.
+        let templateSet: String?
+        let maximumAttempts: Int
+        let evidence, selection: String?
+        /// The job that it supersedes; nil for the newest of its own series.
+        var supersedes: Int64?
+    }
+
+    /// Makes a job in place of the series' earlier ones; returns its number.
+    static func insert(_ job: NewJob, at now: Date, in db: Database) throws -> Int64 {
+        let earlier = try job.supersedes ?? Int64.fetchOne(db, sql: "SELECT max(id) FROM job WHERE series = ?", arguments: [job.series])
+        try db.execute(
+            sql: """
+                UPDATE job SET state = 'superseded', ended = ?1,
+                    reason = iif(series = ?2, 'Later slices arrived.', 'A better series of the study arrived.')
+                WHERE (series = ?2 OR id = ?3) AND state = 'queued'
+                """,
+            arguments: [now.timeIntervalSince1970, job.series, job.supersedes])
+        try db.execute(
+            sql: """
+                INSERT INTO job (series, state, reason, template_set, max_attempts, created, ended, supersedes, evidence, selection)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+            arguments: [
+                job.series, job.state.rawValue, job.reason, job.templateSet, job.maximumAttempts, now.timeIntervalSince1970,
+                job.state == .queued ? nil : now.timeIntervalSince1970, earlier, job.evidence, job.selection,
+            ])
+        let id = db.lastInsertedRowID
+        try db.execute(
+            sql: "INSERT INTO job_instance (job, instance) SELECT ?, id FROM instance WHERE series = ? AND state = 'current'",
+            arguments: [id, job.series])
+        return id
     }
 }
 

@@ -35,6 +35,8 @@ public struct JobDetail: Sendable, Codable {
     public let summary: JobSummary
     /// Why the series was held to be complete, as JSON.
     public let evidence: String?
+    /// Why the series was selected or not, as JSON.
+    public let selection: String?
     /// The worker's report with the table of structures, as JSON.
     public let report: String?
     public let results: [NewResult]
@@ -74,7 +76,7 @@ extension Store {
                     sent: date(row["sent"]), lastStatus: row["last_status"], note: row["note"])
             }
             return JobDetail(
-                summary: Self.summary(row), evidence: row["evidence"], report: row["report"], results: results, deliveries: deliveries)
+                summary: Self.summary(row), evidence: row["evidence"], selection: row["selection"], report: row["report"], results: results, deliveries: deliveries)
         }
     }
 

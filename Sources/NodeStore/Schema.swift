@@ -5,6 +5,7 @@ enum Schema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1 from scanner to archive") { try $0.execute(sql: first) }
+        migrator.registerMigration("2 selection") { try $0.execute(sql: selection) }
         return migrator
     }
 

@@ -51,7 +51,8 @@ extension ExitStatus {
         case let error as ModelError: self = Self(error.code)
         case let error as NetworkError: self = Self(error.code)
         case let error as NodeError: self = Self(error.code)
-        case is DICOMError, is ImagingError: self = .unusableInput
+        case let error as ImagingError: self = error.code == .cannotWrite ? .cannotCreate : .unusableInput
+        case is DICOMError: self = .unusableInput
         default: return nil
         }
     }

@@ -35,6 +35,7 @@ struct JobsCommand: ParsableCommand {
         /// A job as `--json` prints it: what the worker reported as JSON, not as a string of it.
         private struct Shown: Encodable {
             let summary: JobSummary
+            let selection: SelectionRecord?
             let report: JobReport?
             let deliveries: [JobDetail.Delivery]
             let results: [NewResult]
@@ -43,13 +44,15 @@ struct JobsCommand: ParsableCommand {
         func run() throws {
             let detail = try settings.store().job(job)
             let report = try detail.report.map { try JSONDecoder().decode(JobReport.self, from: Data($0.utf8)) }
+            let selection = try detail.selection.map { try JSONDecoder().decode(SelectionRecord.self, from: Data($0.utf8)) }
             if form.json {
                 return try Terminal.print(json: Shown(
-                    summary: detail.summary, report: report, deliveries: detail.deliveries, results: detail.results))
+                    summary: detail.summary, selection: selection, report: report, deliveries: detail.deliveries, results: detail.results))
             }
             let summary = detail.summary
             print("job \(summary.id) \(summary.state.rawValue), attempt \(summary.attempts) of \(summary.maximumAttempts)")
             print("series \(summary.seriesInstanceUID), \(summary.instances) images")
+            if let selection, selection.reason != summary.reason { print("selection: \(selection.reason)") }
             if let reason = summary.reason { print("reason: \(reason)") }
             if let report { Terminal.print(report) }
             Terminal.print(["OBJECT", "DESTINATION", "STATE", "TRIES", "NOTE"], detail.deliveries.map {

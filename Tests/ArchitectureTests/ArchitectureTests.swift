@@ -3,15 +3,15 @@ import Testing
 
 /// What each room may import of ours (the table of docs/explanation/architecture.md).
 private let allowed: [String: Set<String>] = [
-    "CDCMTK": [], "CGDCM": [], "COpenVINO": [],
+    "CDCMTK": [], "CGDCM": [], "COpenVINO": [], "CRE2": [], "CZlib": [],
     "DICOMCore": ["CDCMTK"],
     "DICOMNetwork": ["DICOMCore", "CDCMTK"],
     "ImagingGeometry": [],
-    "DICOMImaging": ["DICOMCore", "ImagingGeometry", "CGDCM"],
+    "DICOMImaging": ["DICOMCore", "ImagingGeometry", "CGDCM", "CZlib"],
     "ModelRuntime": ["COpenVINO"],
     "MedLSAM": ["ImagingGeometry", "ModelRuntime"],
     "NodeStore": [],
-    "NodeConfiguration": ["DICOMCore"],
+    "NodeConfiguration": ["DICOMCore", "CRE2"],
     "Node": ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM", "NodeStore", "NodeConfiguration"],
     "medlsam-node": ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM", "NodeStore", "NodeConfiguration", "Node"],
 ]

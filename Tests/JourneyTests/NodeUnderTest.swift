@@ -35,6 +35,7 @@ struct NodeUnderTest: Sendable {
               templates: \(Places.repository.appending(path: "Models/templates").path)
             receiving: {minimumFreeMegabytes: \(minimumFreeMegabytes), minimumFreePercent: 0}
             completion: {idleSeconds: 1, gapSeconds: 3}
+            selection: {rules: [{name: everything}]}
             delivery: {firstRetrySeconds: 1, longestRetrySeconds: 2}
             destinations: \(list.isEmpty ? "[]" : list.joined())
 

@@ -38,7 +38,10 @@ private func errors(_ yaml: String) -> [String] {
 
     @Test func theSchemaKnowsTheSameSettings() throws {
         let collector = ErrorCollector()
-        _ = Configuration.read(Section(yaml: "{destinations: [{}], peers: [{}], tls: {}, access: {users: [{}]}}", collector: collector), folder: folder)
+        let ranges = Configuration.Selection.Number.allCases.map { "\($0.rawValue): {}" }.joined(separator: ", ")
+        let rule = "{when: {\(ranges)}, best: {}}"
+        let yaml = "{destinations: [{}], peers: [{}], tls: {}, access: {users: [{}]}, selection: {rules: [\(rule)]}}"
+        _ = Configuration.read(Section(yaml: yaml, collector: collector), folder: folder)
         let schema = try JSONSerialization.jsonObject(with: Data(contentsOf: Places.repository.appending(path: "Config/node.schema.json")))
         func settings(_ node: Any, _ path: String) -> Set<String> {
             guard let node = node as? [String: Any] else { return [] }

@@ -57,6 +57,20 @@ let objects = [
         #expect(durability.synchronous == 2 && durability.journal == "wal")
     }
 
+    @Test func aDatabaseOfTheFirstSchemaIsBroughtUpToDate() throws {
+        let folder = try Places.temporaryFolder("store")
+        let pool = try DatabasePool(path: folder.appending(path: "node.sqlite").path)
+        try Schema.migrator.migrate(pool, upTo: "1 from scanner to archive")
+        try pool.write { try $0.execute(sql: """
+            INSERT INTO series VALUES (1, '1.2', '1.3', 'p', 'complete', NULL, 1);
+            INSERT INTO job (series, state, template_set, max_attempts, created) VALUES (1, 'queued', 'head-neck', 3, 1);
+            """) }
+        try pool.close()
+        let store = try Store(folder: folder)
+        #expect(try store.job(1).selection == nil && store.openContests().isEmpty)
+        #expect(try store.claimJob(alive: [], at: start)?.templateSet == "head-neck")
+    }
+
     @Test func theSchemaRefusesStatesNobodyKnows() throws {
         let bench = try Bench()
         let job = try bench.runningJob().id

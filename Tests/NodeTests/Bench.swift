@@ -15,6 +15,7 @@ struct Bench {
     var configuration: Configuration
     let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
+    /// Without rules of selection of its own, a test's node contours every CT, however small.
     init(_ settings: String = "") throws {
         signal(SIGPIPE, SIG_IGN)  // as `serve` does
         let root = try Places.temporaryFolder("node")
@@ -28,6 +29,7 @@ struct Bench {
             host: 127.0.0.1
             dataDirectory: \(root.path)
             models: {manifests: Models, installed: none/models, runtime: none/openvino, templates: Models/templates}
+            \(settings.contains("selection:") ? "" : "selection: {rules: [{name: everything}]}")
             \(settings)
             """, folder: Places.repository)
     }

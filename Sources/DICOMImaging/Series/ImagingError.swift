@@ -14,6 +14,8 @@ public struct ImagingError: Error, Equatable, CustomStringConvertible {
         case nothingSegmented
         /// A mask does not lie on its series' grid.
         case otherGrid
+        /// A file could not be written.
+        case cannotWrite
         /// Not a structure set, or one of other images.
         case structureSetUnusable
     }

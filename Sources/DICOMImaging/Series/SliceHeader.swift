@@ -20,6 +20,8 @@ public struct SliceHeader: Sendable, Codable, Hashable {
     public let rowIndexDirection: SIMD3<Double>?
     /// Distance between neighbouring columns, then between neighbouring rows: Pixel Spacing (0028,0030) turned round.
     public let pixelSpacingMM: SIMD2<Double>?
+    /// What selection rules ask besides; nil in headers that were recorded before there were rules.
+    public let attributes: SeriesAttributes?
 
     /// Reads an instance of any class; what an image lacks stays nil.
     ///
@@ -46,6 +48,7 @@ public struct SliceHeader: Sendable, Codable, Hashable {
         columnIndexDirection = orientation.count == 6 ? SIMD3(orientation[..<3]) : nil
         rowIndexDirection = orientation.count == 6 ? SIMD3(orientation[3...]) : nil
         pixelSpacingMM = spacing.count == 2 ? SIMD2(spacing[1], spacing[0]) : nil
+        attributes = SeriesAttributes(dataSet)
     }
 
     /// A CT Image Storage instance that is no localizer.

@@ -22,21 +22,19 @@ struct AssemblyService: Service {
     /// Makes the jobs that are due; returns when to look again if nothing arrives before.
     func completeSeries(at now: Date) throws -> Date? {
         let rule = CompletionRule(idleSeconds: configuration.completion.idleSeconds, gapSeconds: configuration.completion.gapSeconds)
+        let selector = Selector(store: store, configuration: configuration, logger: logger)
         var next: Date?
         for series in try store.seriesInProgress() {
             switch try rule.decide(series, at: now, stack: { try stack(of: series.id) }) {
             case .wait(until: nil): break
             case .wait(until: let date?): next = min(next ?? date, date)
             case .complete(let evidence):
-                let job = try store.complete(
-                    series: series.id, lastArrival: series.lastArrival, evidence: NodeJSON.encode(evidence),
-                    templateSet: configuration.contouring.templateSet, maximumAttempts: configuration.contouring.attempts, at: now)
-                guard let job else { continue }
-                let gap = evidence.gap.map { " although \($0)" } ?? ""
-                logger.info("Series \(series.seriesInstanceUID) is complete with \(evidence.instances) instances\(gap): job \(job).")
-                queued()
+                if try selector.close(series, evidence: evidence, at: now) { queued() }
             }
         }
+        let choice = try selector.choose(at: now)
+        if choice.queued { queued() }
+        if let date = choice.next { next = min(next ?? date, date) }
         return next
     }
 

@@ -98,7 +98,7 @@ final class Ingest: StorageHandler {
     }
 
     /// Why an instance makes no job; nil for a CT slice.
-    private static func refusal(of header: SliceHeader) -> String? {
+    static func refusal(of header: SliceHeader) -> String? {
         switch header.sopClassUID {
         case SOPClass.ctImageStorage: header.isLocalizer ? "Stored but not contoured: a CT localizer." : nil
         case SOPClass.enhancedCTImageStorage, SOPClass.legacyConvertedEnhancedCTImageStorage:
