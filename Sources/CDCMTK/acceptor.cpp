@@ -1,4 +1,5 @@
 #include "association.hpp"
+#include <algorithm>
 #include <cstring>
 #include <dcmtk/dcmnet/cond.h>
 #include <dcmtk/dcmnet/diutil.h>
@@ -32,16 +33,25 @@ bool isReceived(const char *uid) {
            !startsWith(uid, "1.2.840.10008.");
 }
 
-OFCondition negotiate(cdcmtk_association &self, T_ASC_Parameters *params) {
+/// The first of the transfer syntaxes that this face can decode in memory, explicit before implicit; NULL when none is proposed.
+const char *decodable(const T_ASC_PresentationContext &proposed) {
+    for (const char *known : {UID_LittleEndianExplicitTransferSyntax, UID_LittleEndianImplicitTransferSyntax})
+        for (int i = 0; i < proposed.transferSyntaxCount; ++i)
+            if (strcmp(proposed.proposedTransferSyntaxes[i], known) == 0) return known;
+    return nullptr;
+}
+
+OFCondition negotiate(cdcmtk_association &self, T_ASC_Parameters *params, const char *const *services, size_t count) {
     for (int i = 0; i < ASC_countPresentationContexts(params); ++i) {
         T_ASC_PresentationContext proposed;
         OFCondition result = ASC_getPresentationContext(params, i, &proposed);
         if (result.bad()) return result;
         const T_ASC_PresentationContextID id = proposed.presentationContextID;
-        if (!isReceived(proposed.abstractSyntax)) result = ASC_refusePresentationContext(params, id, ASC_P_ABSTRACTSYNTAXNOTSUPPORTED);
-        else if (proposed.transferSyntaxCount == 0) result = ASC_refusePresentationContext(params, id, ASC_P_TRANSFERSYNTAXESNOTSUPPORTED);
+        const bool isService = std::any_of(services, services + count, [&](const char *uid) { return strcmp(uid, proposed.abstractSyntax) == 0; });
+        const char *syntax = isService ? decodable(proposed) : proposed.transferSyntaxCount > 0 ? proposed.proposedTransferSyntaxes[0] : nullptr;
+        if (!isService && !isReceived(proposed.abstractSyntax)) result = ASC_refusePresentationContext(params, id, ASC_P_ABSTRACTSYNTAXNOTSUPPORTED);
+        else if (syntax == nullptr) result = ASC_refusePresentationContext(params, id, ASC_P_TRANSFERSYNTAXESNOTSUPPORTED);
         else {
-            const char *syntax = proposed.proposedTransferSyntaxes[0];
             result = ASC_acceptPresentationContext(params, id, syntax, ASC_SC_ROLE_DEFAULT, OFTrue);
             self.transferSyntaxes[id] = syntax;
         }
@@ -97,9 +107,12 @@ bool parse(const std::string &bytes, cdcmtk_association &self) {
     return true;
 }
 
-/// Reads a command. Not by DIMSE_receiveCommand: that puts no limit on its length and on the depth of sequences in it.
-OFCondition readCommand(cdcmtk_association &self) {
-    std::string bytes;
+} // namespace
+
+// Not by DIMSE_receiveCommand: that puts no limit on its length and on the depth of sequences in it.
+OFCondition face::readCommand(cdcmtk_association &self) {
+    std::string &bytes = self.commandSet;
+    bytes.clear();
     for (;;) {
         DUL_PDV fragment;
         const OFCondition result = nextFragment(self, fragment);
@@ -112,6 +125,8 @@ OFCondition readCommand(cdcmtk_association &self) {
         if (fragment.lastPDV) return parse(bytes, self) ? EC_Normal : DIMSE_PARSEFAILED;
     }
 }
+
+namespace {
 
 /// Takes over the socket; the lock is held only while a request that lies in the socket's buffer is read.
 OFCondition takeOver(cdcmtk_association &self, int socket, uint32_t max_pdu) {
@@ -180,10 +195,10 @@ int cdcmtk_association_reject(cdcmtk_association *association, cdcmtk_rejection 
     });
 }
 
-int cdcmtk_association_accept(cdcmtk_association *association, cdcmtk_error *error) {
+int cdcmtk_association_accept(cdcmtk_association *association, const char *const *services, size_t count, cdcmtk_error *error) {
     return guarded(error, 0, [&] {
         T_ASC_Parameters *params = association->association->params;
-        OFCondition result = negotiate(*association, params);
+        OFCondition result = negotiate(*association, params, services, count);
         if (result.good()) result = ASC_acknowledgeAssociation(association->association);
         if (result.bad()) return failNetwork(error, result), 0;
         disguiseTransferSyntaxes(params);
@@ -195,12 +210,17 @@ int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *req
     return guarded(error, 0, [&]() -> int {
         cdcmtk_association &self = *association;
         do {
-            const OFCondition result = readCommand(self);
+            const OFCondition result = face::readCommand(self);
             if (result == DUL_PEERREQUESTEDRELEASE) return CDCMTK_RELEASE_REQUEST;
             if (result.bad()) return failNetwork(error, result), 0;
         } while (self.command == DIMSE_C_CANCEL_RQ); // comes too late for what was answered already
-        if (self.command == DIMSE_C_ECHO_RQ && !self.hasDataSet) return CDCMTK_ECHO_REQUEST;
-        if (self.command != DIMSE_C_STORE_RQ || !self.hasDataSet) return CDCMTK_OTHER_REQUEST;
+        const bool isEcho = self.command == DIMSE_C_ECHO_RQ && !self.hasDataSet;
+        T_ASC_PresentationContext context;
+        if (ASC_findAcceptedPresentationContext(self.association->params, self.context, &context).good())
+            OFStandard::strlcpy(request->abstract_syntax, context.abstractSyntax, sizeof request->abstract_syntax);
+        if (!isEcho && (self.command != DIMSE_C_STORE_RQ || !self.hasDataSet)) return CDCMTK_OTHER_REQUEST;
+        self.commandSet.clear();
+        if (isEcho) return CDCMTK_ECHO_REQUEST;
         OFStandard::strlcpy(request->sop_class, self.sopClass.size() > 64 ? "" : self.sopClass.c_str(), sizeof request->sop_class);
         OFStandard::strlcpy(request->sop_instance, self.sopInstance.size() > 64 ? "" : self.sopInstance.c_str(), sizeof request->sop_instance);
         OFStandard::strlcpy(request->transfer_syntax, self.transferSyntaxes.at(self.context).c_str(), sizeof request->transfer_syntax);

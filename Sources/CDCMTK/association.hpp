@@ -3,6 +3,7 @@
 #include "face.hpp"
 #include <dcmtk/dcmnet/assoc.h>
 #include <dcmtk/dcmnet/dimse.h>
+#include <dcmtk/dcmnet/dul.h>
 #include <map>
 
 struct cdcmtk_association {
@@ -10,13 +11,13 @@ struct cdcmtk_association {
     T_ASC_Association *association = nullptr;
     int timeout = 0; // seconds to wait for a message
     std::string implementationClass, implementationVersion;
-    // As acceptor: the transfer syntax of each accepted context, also where DCMTK does not know it.
+    // The transfer syntax of each accepted context, as acceptor also where DCMTK does not know it.
     std::map<T_ASC_PresentationContextID, std::string> transferSyntaxes;
-    // As acceptor: the request in hand.
+    // The command in hand: taken apart, and, where it is none of C-ECHO or C-STORE, as it came.
     T_ASC_PresentationContextID context = 0;
     uint16_t command = 0, messageID = 0;
     bool hasDataSet = false;
-    std::string sopClass, sopInstance;
+    std::string sopClass, sopInstance, commandSet;
 
     ~cdcmtk_association();
 };
@@ -26,8 +27,10 @@ namespace face {
 void failNetwork(cdcmtk_error *error, const OFCondition &condition);
 /// The socket beneath an association, which DCMTK protects; -1 when there is none.
 int socketOf(T_ASC_Association *association);
-/// Writes our implementation UID and version into the parameters of an association.
-void introduce(T_ASC_Parameters *params, const cdcmtk_identity *identity);
 /// The next fragment of a message; waits for a PDU where none is left.
 OFCondition nextFragment(cdcmtk_association &self, DUL_PDV &fragment);
+/// Reads the next command and takes it in hand.
+OFCondition readCommand(cdcmtk_association &self);
+/// Writes our implementation UID and version into the parameters of an association.
+void introduce(T_ASC_Parameters *params, const cdcmtk_identity *identity);
 } // namespace face

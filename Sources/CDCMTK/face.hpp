@@ -4,6 +4,7 @@
 #include <dcmtk/config/osconfig.h>
 #include <dcmtk/dcmdata/dctk.h>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 /// Owns a file format; sequences replaced or removed stay alive, since items of them may still be held.
@@ -35,6 +36,24 @@ Result guarded(cdcmtk_error *error, Result otherwise, Body body) noexcept {
     }
     return otherwise;
 }
+
+/// Notices by the stack when a reader has dived too deep: DCMTK recurses into nested sequences without a limit, and a data set of
+/// nothing but those would overrun it.
+class StackDepth {
+  public:
+    void check() const {
+        if (top - here() > budget) throw std::length_error("sequences are nested too deep");
+    }
+
+  private:
+    /// Some hundred levels, where real objects have under twenty; no thread has less stack than a multiple of this.
+    static constexpr intptr_t budget = 128 * 1024;
+    static intptr_t here() { return reinterpret_cast<intptr_t>(__builtin_frame_address(0)); }
+    const intptr_t top = here();
+};
+
+/// A copy that cdcmtk_free takes.
+uint8_t *copy(const std::string &bytes);
 
 inline DcmItem *object(cdcmtk_item *item) { return reinterpret_cast<DcmItem *>(item); }
 inline cdcmtk_item *handle(DcmItem *item) { return reinterpret_cast<cdcmtk_item *>(item); }

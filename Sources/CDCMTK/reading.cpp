@@ -3,7 +3,6 @@
 #include <cstring>
 #include <dcmtk/dcmdata/dcistrmf.h>
 #include <dcmtk/dcmdata/dcspchrs.h>
-#include <stdexcept>
 
 using face::guarded;
 using face::object;
@@ -44,21 +43,17 @@ OFString utf8(const OFString &text, cdcmtk_file *file) {
     return converted;
 }
 
-/// A file stream that ends by an exception when its reader has dived too deep: DCMTK recurses into nested sequences without a
-/// limit, and a file of nothing but those would overrun the stack.
+/// A file stream that ends by an exception when its reader has dived too deep.
 class ShallowFileStream : public DcmInputFileStream {
   public:
-    explicit ShallowFileStream(const char *path) : DcmInputFileStream(OFFilename(path)), top(here()) {}
+    explicit ShallowFileStream(const char *path) : DcmInputFileStream(OFFilename(path)) {}
     offile_off_t read(void *buffer, offile_off_t count) override {
-        if (top - here() > stackBudget) throw std::length_error("sequences are nested too deep");
+        depth.check();
         return DcmInputFileStream::read(buffer, count);
     }
 
   private:
-    /// Some hundred levels, where real objects have under twenty; no thread has less stack than a multiple of this.
-    static constexpr intptr_t stackBudget = 128 * 1024;
-    const intptr_t top;
-    static intptr_t here() { return reinterpret_cast<intptr_t>(__builtin_frame_address(0)); }
+    const face::StackDepth depth;
 };
 
 template <class T> int toDoubles(DcmElement *found, OFCondition (DcmElement::*get)(T *&), double **values, size_t *count) {

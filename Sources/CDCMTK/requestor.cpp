@@ -16,7 +16,8 @@ OFCondition propose(T_ASC_Parameters *params, const cdcmtk_peer *peer, const cdc
     if (result.good()) result = ASC_setPresentationAddresses(params, OFStandard::getHostName().c_str(), address.c_str());
     for (size_t i = 0; i < count && result.good(); ++i) {
         const char *syntaxes[] = {proposals[i].transfer_syntaxes[0], proposals[i].transfer_syntaxes[1]};
-        result = ASC_addPresentationContext(params, 2 * i + 1, proposals[i].abstract_syntax, syntaxes, syntaxes[1] == nullptr ? 1 : 2);
+        result = ASC_addPresentationContext(params, 2 * i + 1, proposals[i].abstract_syntax, syntaxes, syntaxes[1] == nullptr ? 1 : 2,
+                                            proposals[i].as_provider ? ASC_SC_ROLE_SCP : ASC_SC_ROLE_DEFAULT);
     }
     return result;
 }
@@ -54,6 +55,11 @@ cdcmtk_association *cdcmtk_association_request(const cdcmtk_peer *peer, const cd
         // Once there is an association, it owns the parameters.
         if (self->association == nullptr && params != nullptr) ASC_destroyAssociationParameters(&params);
         if (result.bad()) return failNetwork(error, result), nullptr;
+        for (int i = 0; i < ASC_countPresentationContexts(self->association->params); ++i) {
+            T_ASC_PresentationContext context;
+            if (ASC_getPresentationContext(self->association->params, i, &context).good() && context.resultReason == ASC_P_ACCEPTANCE)
+                self->transferSyntaxes[context.presentationContextID] = context.acceptedTransferSyntax;
+        }
         // DCMTK would leak the socket into the worker processes.
         fcntl(face::socketOf(self->association), F_SETFD, FD_CLOEXEC);
         return self.release();

@@ -19,7 +19,7 @@ public final class DataSet {
         self.item = item
     }
 
-    private convenience init(file: OpaquePointer) {
+    convenience init(file: OpaquePointer) {
         self.init(storage: Storage(file), item: cdcmtk_file_dataset(file))
     }
 

@@ -14,4 +14,9 @@ public enum SOPClass {
     public static let rtPlanStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.481.5")
     public static let comprehensive3DSRStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.88.34")
     public static let storageCommitmentPushModel = UID(constant: "1.2.840.10008.1.20.1")
+    /// The one instance that storage commitment is asked of (PS3.4 J.3.5).
+    public static let storageCommitmentPushModelInstance = UID(constant: "1.2.840.10008.1.20.1.1")
+    public static let modalityPerformedProcedureStep = UID(constant: "1.2.840.10008.3.1.2.3.3")
+    public static let instanceAvailabilityNotification = UID(constant: "1.2.840.10008.5.1.4.33")
+    public static let studyRootFind = UID(constant: "1.2.840.10008.5.1.4.1.2.2.1")
 }

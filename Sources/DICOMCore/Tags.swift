@@ -307,4 +307,10 @@ extension Tag {
     public static let currentRequestedProcedureEvidenceSequence = Tag(0x0040, 0xA375)
     // Query/retrieve
     public static let queryRetrieveLevel = Tag(0x0008, 0x0052)
+    public static let instanceAvailability = Tag(0x0008, 0x0056)
+    // Modality performed procedure step
+    public static let performedProcedureStepStatus = Tag(0x0040, 0x0252)
+    public static let performedSeriesSequence = Tag(0x0040, 0x0340)
+    public static let referencedNonImageCompositeSOPInstanceSequence = Tag(0x0040, 0x0220)
+    public static let scheduledStepAttributesSequence = Tag(0x0040, 0x0270)
 }

@@ -8,10 +8,11 @@ final class AcceptedAssociation {
     private let id: UInt64
     private let address: String
     private let handler: any StorageHandler
+    private let services: [UID: any MessageService]
     private var logger: Logger
 
-    init(handle: OpaquePointer, id: UInt64, address: String, handler: any StorageHandler, logger: Logger) {
-        (self.handle, self.id, self.address, self.handler, self.logger) = (handle, id, address, handler, logger)
+    init(handle: OpaquePointer, id: UInt64, address: String, handler: any StorageHandler, services: [UID: any MessageService], logger: Logger) {
+        (self.handle, self.id, self.address, self.handler, self.services, self.logger) = (handle, id, address, handler, services, logger)
     }
 
     deinit { cdcmtk_association_free(handle) }
@@ -21,6 +22,8 @@ final class AcceptedAssociation {
         guard let info = negotiate() else { return }
         var error = cdcmtk_error(), request = cdcmtk_request()
         var isOpen = true
+        let messages = ServedMessages(handle: handle, address: address, services: services, logger: logger)
+        defer { messages.end(on: info) }
         while isOpen {
             switch Int(cdcmtk_association_next(handle, &request, &error)) {
             case CDCMTK_ECHO_REQUEST: isOpen = respond(.success)
@@ -31,9 +34,7 @@ final class AcceptedAssociation {
                 cdcmtk_association_confirm_release(handle)
                 logger.debug("Association released")
                 return
-            case CDCMTK_OTHER_REQUEST:
-                logger.notice("Association aborted: the peer asked for a service that was not offered")
-                isOpen = false
+            case CDCMTK_OTHER_REQUEST: isOpen = messages.takeOne(in: text(request.abstract_syntax), on: info)
             default:
                 logger.notice("Association over: \(NetworkError(error, on: address))")
                 isOpen = false
@@ -52,7 +53,9 @@ final class AcceptedAssociation {
         logger[metadataKey: "calling"] = "\(callingTitle)"
         let info = AssociationInfo(id: id, callingAETitle: callingTitle, calledAETitle: calledTitle, peerAddress: address)
         if let rejection = handler.accepts(info) { return reject(rejection) }
-        guard cdcmtk_association_accept(handle, &error) != 0 else {
+        let strings = CStrings()
+        let offered: [UnsafePointer<CChar>?] = services.keys.map { strings[$0.string] }
+        guard withExtendedLifetime(strings, { cdcmtk_association_accept(handle, offered, offered.count, &error) }) != 0 else {
             logger.notice("Association not established: \(NetworkError(error, on: address))")
             return nil
         }

@@ -15,3 +15,19 @@ func withIdentity<R>(maximumPDU: Int, _ body: (UnsafePointer<cdcmtk_identity>) t
 func text<T>(_ array: T) -> String {
     withUnsafeBytes(of: array) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
 }
+
+/// C strings that live as long as this.
+final class CStrings {
+    private var owned: [String: UnsafeMutablePointer<CChar>] = [:]
+
+    subscript(_ string: String) -> UnsafePointer<CChar> {
+        if let known = owned[string] { return UnsafePointer(known) }
+        let bytes = string.utf8CString
+        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
+        bytes.withUnsafeBufferPointer { copy.update(from: $0.baseAddress!, count: bytes.count) }
+        owned[string] = copy
+        return UnsafePointer(copy)
+    }
+
+    deinit { owned.values.forEach { $0.deallocate() } }
+}

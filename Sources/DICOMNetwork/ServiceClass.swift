@@ -90,10 +90,13 @@ struct Proposal: Hashable {
 
     let abstractSyntax: UID
     let transferSyntaxes: [TransferSyntax]
+    /// Whether to ask for the role of SCP (PS3.7 D.3.3.4).
+    let asProvider: Bool
 
-    init(_ abstractSyntax: UID, _ transferSyntaxes: [TransferSyntax]) {
+    init(_ abstractSyntax: UID, _ transferSyntaxes: [TransferSyntax], asProvider: Bool = false) {
         self.abstractSyntax = abstractSyntax
         self.transferSyntaxes = transferSyntaxes
+        self.asProvider = asProvider
     }
 }
 
@@ -125,9 +128,10 @@ struct Outgoing {
 
 /// An association that this application opened; aborted unless released.
 final class RequestedAssociation {
-    private let peer: Peer
-    private let handle: OpaquePointer
+    let peer: Peer
+    let handle: OpaquePointer
     private var released = false
+    private var lastMessageID: UInt16 = 0
 
     init(to peer: Peer, proposing proposals: [Proposal]) throws(NetworkError) {
         cdcmtk_network_start()
@@ -146,7 +150,8 @@ final class RequestedAssociation {
         let raw = proposals.map { proposal in
             cdcmtk_proposal(abstract_syntax: strings[proposal.abstractSyntax.string], transfer_syntaxes: (
                 strings[proposal.transferSyntaxes[0].uid.string],
-                proposal.transferSyntaxes.count > 1 ? strings[proposal.transferSyntaxes[1].uid.string] : nil))
+                proposal.transferSyntaxes.count > 1 ? strings[proposal.transferSyntaxes[1].uid.string] : nil),
+                as_provider: proposal.asProvider ? 1 : 0)
         }
         var rawPeer = cdcmtk_peer(
             host: strings[peer.host], calling: strings[peer.callingAETitle.string], called: strings[peer.calledAETitle.string],
@@ -155,6 +160,11 @@ final class RequestedAssociation {
         return withExtendedLifetime(strings) {
             withIdentity(maximumPDU: 131_072) { cdcmtk_association_request(&rawPeer, $0, raw, raw.count, &rejection, &error) }
         }
+    }
+
+    func nextMessageID() -> UInt16 {
+        lastMessageID &+= 1
+        return lastMessageID
     }
 
     func echo() throws(NetworkError) -> DIMSEStatus {
@@ -174,20 +184,4 @@ final class RequestedAssociation {
 
     /// Every answer is in by now, so that a release that fails changes nothing.
     func release() { released = cdcmtk_association_release(handle, nil) != 0 }
-}
-
-/// C strings that live as long as this.
-private final class CStrings {
-    private var owned: [String: UnsafeMutablePointer<CChar>] = [:]
-
-    subscript(_ string: String) -> UnsafePointer<CChar> {
-        if let known = owned[string] { return UnsafePointer(known) }
-        let bytes = string.utf8CString
-        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
-        bytes.withUnsafeBufferPointer { copy.update(from: $0.baseAddress!, count: bytes.count) }
-        owned[string] = copy
-        return UnsafePointer(copy)
-    }
-
-    deinit { owned.values.forEach { $0.deallocate() } }
 }

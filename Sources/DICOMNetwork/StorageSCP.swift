@@ -11,6 +11,7 @@ import Synchronization
 public final class StorageSCP: Sendable {
     private let configuration: StorageSCPConfiguration
     private let handler: any StorageHandler
+    private let services: [UID: any MessageService]
     private let logger: Logger
     private let state = Mutex(State())
     private let acceptor = DispatchGroup()
@@ -29,10 +30,11 @@ public final class StorageSCP: Sendable {
     /// Seconds without accepting after the system ran out of descriptors.
     private static let exhaustionPause = 1
 
-    /// An SCP that does nothing until started.
-    public init(configuration: StorageSCPConfiguration, handler: any StorageHandler, logger: Logger) {
+    /// An SCP that does nothing until started; it offers the services beside storage.
+    public init(configuration: StorageSCPConfiguration, handler: any StorageHandler, services: [any MessageService] = [], logger: Logger) {
         self.configuration = configuration
         self.handler = handler
+        self.services = services.reduce(into: [:]) { all, service in for uid in service.sopClassUIDs { all[uid] = service } }
         self.logger = logger
     }
 
@@ -186,7 +188,7 @@ extension StorageSCP {
             logger.notice("Association not established: \(NetworkError(error, on: address))")
             return
         }
-        let association = AcceptedAssociation(handle: received, id: id, address: address, handler: handler, logger: logger)
+        let association = AcceptedAssociation(handle: received, id: id, address: address, handler: handler, services: services, logger: logger)
         association.serve()
     }
 }

@@ -8,6 +8,9 @@ public enum SeriesState: String, Sendable, Codable { case receiving, complete, i
 public struct SeriesInProgress: Sendable {
     public let id: Int64
     public let seriesInstanceUID: String
+    public let studyInstanceUID: String
+    /// The AE title of the latest association that brought some of it.
+    public let source: String?
     public let lastArrival: Date
     /// Associations that brought instances of it and have not ended.
     public let openAssociations: Int
@@ -16,10 +19,13 @@ public struct SeriesInProgress: Sendable {
     public let lastEnding: AssociationEnding?
 
     public init(
-        id: Int64, seriesInstanceUID: String, lastArrival: Date, openAssociations: Int, lastEnd: Date?, lastEnding: AssociationEnding?
+        id: Int64, seriesInstanceUID: String, studyInstanceUID: String = "", source: String? = nil, lastArrival: Date,
+        openAssociations: Int, lastEnd: Date?, lastEnding: AssociationEnding?
     ) {
         self.id = id
         self.seriesInstanceUID = seriesInstanceUID
+        self.studyInstanceUID = studyInstanceUID
+        self.source = source
         self.lastArrival = lastArrival
         self.openAssociations = openAssociations
         self.lastEnd = lastEnd
@@ -34,16 +40,19 @@ extension Store {
             try Row.fetchAll(
                 db,
                 sql: """
-                    SELECT s.id, s.series_uid, s.last_arrival, count(*) FILTER (WHERE a.key IS NOT NULL AND a.ended IS NULL) AS open,
+                    SELECT s.id, s.series_uid, s.study_uid, s.last_arrival, count(*) FILTER (WHERE a.key IS NOT NULL AND a.ended IS NULL) AS open,
                         max(a.ended) AS last_end,
                         (SELECT b.ending FROM series_association sb JOIN association b ON b.key = sb.association
-                            WHERE sb.series = s.id AND b.ended IS NOT NULL ORDER BY b.ended DESC LIMIT 1) AS ending
+                            WHERE sb.series = s.id AND b.ended IS NOT NULL ORDER BY b.ended_order DESC LIMIT 1) AS ending,
+                        (SELECT b.calling_ae FROM series_association sb JOIN association b ON b.key = sb.association
+                            WHERE sb.series = s.id ORDER BY b.started DESC LIMIT 1) AS source
                     FROM series s LEFT JOIN series_association sa ON sa.series = s.id LEFT JOIN association a ON a.key = sa.association
                     WHERE s.state = 'receiving' GROUP BY s.id ORDER BY s.id
                     """
             ).map { row in
                 SeriesInProgress(
-                    id: row["id"], seriesInstanceUID: row["series_uid"], lastArrival: date(row["last_arrival"])!,
+                    id: row["id"], seriesInstanceUID: row["series_uid"], studyInstanceUID: row["study_uid"], source: row["source"],
+                    lastArrival: date(row["last_arrival"])!,
                     openAssociations: row["open"], lastEnd: date(row["last_end"]),
                     lastEnding: (row["ending"] as String?).flatMap(AssociationEnding.init))
             }

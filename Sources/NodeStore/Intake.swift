@@ -81,7 +81,11 @@ extension Store {
     public func associationEnded(_ key: String, _ ending: AssociationEnding, at now: Date) throws {
         try groupCommit { db in
             try db.execute(
-                sql: "UPDATE association SET ended = ?, ending = ? WHERE key = ? AND ended IS NULL",
+                sql: """
+                    UPDATE association SET ended = ?, ending = ?,
+                        ended_order = (SELECT coalesce(max(ended_order), 0) + 1 FROM association)
+                    WHERE key = ? AND ended IS NULL
+                    """,
                 arguments: [now.timeIntervalSince1970, ending.rawValue, key])
         }
     }

@@ -21,7 +21,10 @@ extension Store {
         try groupCommit { db in
             var recovery = Recovery()
             try db.execute(
-                sql: "UPDATE association SET ended = ?, ending = 'lost' WHERE ended IS NULL", arguments: [now.timeIntervalSince1970])
+                sql: """
+                    UPDATE association SET ended = ?, ending = 'lost', ended_order = (SELECT coalesce(max(ended_order), 0) + 1 FROM association)
+                    WHERE ended IS NULL
+                    """, arguments: [now.timeIntervalSince1970])
             recovery.lostAssociations = db.changesCount
             recovery.interruptedJobs = try Self.loseAttempts(except: [], reason: "The node stopped while the job ran.", at: now, in: db)
             let rows = try Row.fetchAll(db, sql: "SELECT id, path, state FROM instance")

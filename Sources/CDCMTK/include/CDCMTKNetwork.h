@@ -38,6 +38,25 @@ typedef struct cdcmtk_association cdcmtk_association;
 void cdcmtk_association_free(cdcmtk_association *association);
 void cdcmtk_association_abort(cdcmtk_association *association);
 
+// MARK: messages
+
+/// A DIMSE message: a command set (implicit VR little endian, PS3.7 6.3.1) and, where it has one, a data set in the transfer
+/// syntax of its presentation context.
+typedef struct cdcmtk_message {
+    uint8_t context;
+    char transfer_syntax[65]; // as received
+    uint8_t *command, *data_set; // data_set is NULL where there is none
+    size_t command_length, data_set_length;
+} cdcmtk_message;
+
+/// Receives a whole message, as acceptor the one that cdcmtk_association_next called another request. Free it with
+/// cdcmtk_message_free. Returns 1; 2 when the data set exceeded the limit and was dropped; 0 when the association is over.
+int cdcmtk_association_receive_message(cdcmtk_association *association, size_t limit, cdcmtk_message *message, cdcmtk_error *error);
+void cdcmtk_message_free(cdcmtk_message *message);
+int cdcmtk_association_send_message(cdcmtk_association *association, const cdcmtk_message *message, cdcmtk_error *error);
+/// An accepted presentation context of an abstract syntax, with its transfer syntax; 0 when there is none.
+int cdcmtk_association_context(cdcmtk_association *association, const char *abstract_syntax, char transfer_syntax[65]);
+
 // MARK: acceptor
 
 /// Takes over a connected socket, in whose buffer a whole A-ASSOCIATE-RQ lies already, and reads that. The socket belongs
@@ -46,17 +65,20 @@ void cdcmtk_association_abort(cdcmtk_association *association);
 cdcmtk_association *cdcmtk_association_receive(int socket, const cdcmtk_identity *identity, int timeout_seconds, cdcmtk_error *error);
 void cdcmtk_association_titles(cdcmtk_association *association, char calling[17], char called[17]);
 int cdcmtk_association_reject(cdcmtk_association *association, cdcmtk_rejection rejection, cdcmtk_error *error);
-/// Accepts Verification and whatever may be a storage SOP class, each in the transfer syntax proposed first.
-int cdcmtk_association_accept(cdcmtk_association *association, cdcmtk_error *error);
+/// Accepts Verification and whatever may be a storage SOP class, each in the transfer syntax proposed first, and the services
+/// named by abstract syntax in one that cdcmtk_file_decode knows.
+int cdcmtk_association_accept(cdcmtk_association *association, const char *const *services, size_t count, cdcmtk_error *error);
 
 enum { CDCMTK_ECHO_REQUEST = 1, CDCMTK_STORE_REQUEST = 2, CDCMTK_OTHER_REQUEST = 3, CDCMTK_RELEASE_REQUEST = 4 };
 
 /// A request as it came: the UIDs are not validated.
 typedef struct cdcmtk_request {
-    char sop_class[65], sop_instance[65], transfer_syntax[65];
+    char abstract_syntax[65]; // of the presentation context
+    char sop_class[65], sop_instance[65], transfer_syntax[65]; // of a store request
 } cdcmtk_request;
 
-/// Waits for the next request; returns its kind, 0 with an error when the association is over.
+/// Waits for the next request; returns its kind, 0 with an error when the association is over. Another request, which may be a
+/// response too, is taken by cdcmtk_association_receive_message.
 int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *request, cdcmtk_error *error);
 /// Reads the data set of the store request into a new Part 10 file, as it comes, and brings it to stable storage. Without a
 /// path, or when the file cannot be written, the data set is read off all the same and no file stays behind.
@@ -78,6 +100,7 @@ typedef struct cdcmtk_peer {
 typedef struct cdcmtk_proposal {
     const char *abstract_syntax;
     const char *transfer_syntaxes[2]; // the second may be NULL
+    int as_provider;                  // whether to ask for the role of SCP (PS3.7 D.3.3.4)
 } cdcmtk_proposal;
 
 /// Opens an association proposing up to 128 presentation contexts.
