@@ -1,3 +1,4 @@
+#include "arriving.hpp"
 #include "association.hpp"
 #include <csignal>
 #include <cstdlib>
@@ -36,6 +37,8 @@ void introduce(T_ASC_Parameters *params, const cdcmtk_identity *identity) {
 }
 
 } // namespace face
+
+cdcmtk_association::cdcmtk_association() = default;
 
 cdcmtk_association::~cdcmtk_association() {
     if (association != nullptr) {

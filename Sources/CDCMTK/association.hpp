@@ -5,6 +5,11 @@
 #include <dcmtk/dcmnet/dimse.h>
 #include <dcmtk/dcmnet/dul.h>
 #include <map>
+#include <memory>
+
+namespace face {
+class ArrivingFile;
+}
 
 struct cdcmtk_association {
     T_ASC_Network *network = nullptr;
@@ -18,7 +23,9 @@ struct cdcmtk_association {
     uint16_t command = 0, messageID = 0;
     bool hasDataSet = false;
     std::string sopClass, sopInstance, commandSet;
+    std::unique_ptr<face::ArrivingFile> file;
 
+    cdcmtk_association();
     ~cdcmtk_association();
 };
 

@@ -52,6 +52,19 @@ class StackDepth {
     const intptr_t top = here();
 };
 
+/// A stream of DCMTK's that ends by an exception when its reader has dived too deep.
+template <class Stream> class Shallow : public Stream {
+  public:
+    template <class... Arguments> explicit Shallow(Arguments... arguments) : Stream(arguments...) {}
+    offile_off_t read(void *buffer, offile_off_t count) override {
+        depth.check();
+        return Stream::read(buffer, count);
+    }
+
+  private:
+    const StackDepth depth;
+};
+
 /// A copy that cdcmtk_free takes.
 uint8_t *copy(const std::string &bytes);
 

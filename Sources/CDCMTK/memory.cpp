@@ -10,18 +10,6 @@ using face::guarded;
 
 namespace {
 
-/// A data set in memory; ends by an exception when its reader has dived too deep, as reading from a file does.
-class ShallowBufferStream : public DcmInputBufferStream {
-  public:
-    offile_off_t read(void *buffer, offile_off_t count) override {
-        depth.check();
-        return DcmInputBufferStream::read(buffer, count);
-    }
-
-  private:
-    const face::StackDepth depth;
-};
-
 /// Keeps what is written in memory.
 class MemoryConsumer : public DcmConsumer {
   public:
@@ -56,7 +44,7 @@ cdcmtk_file *cdcmtk_file_decode(const uint8_t *bytes, size_t count, const char *
         const DcmXfer syntax(transfer_syntax);
         if (syntax.getXfer() == EXS_Unknown || syntax.isEncapsulated()) return fail(error, CDCMTK_CANNOT_READ, "transfer syntax not supported"), nullptr;
         auto file = std::make_unique<cdcmtk_file>();
-        ShallowBufferStream stream;
+        face::Shallow<DcmInputBufferStream> stream;
         stream.setBuffer(bytes, count);
         stream.setEos();
         DcmDataset *dataset = file->format.getDataset();

@@ -1,6 +1,7 @@
 #include "face.hpp"
 #include <cstdlib>
 #include <cstring>
+#include <dcmtk/dcmdata/dcistrmb.h>
 #include <dcmtk/dcmdata/dcistrmf.h>
 #include <dcmtk/dcmdata/dcspchrs.h>
 
@@ -43,18 +44,14 @@ OFString utf8(const OFString &text, cdcmtk_file *file) {
     return converted;
 }
 
-/// A file stream that ends by an exception when its reader has dived too deep.
-class ShallowFileStream : public DcmInputFileStream {
-  public:
-    explicit ShallowFileStream(const char *path) : DcmInputFileStream(OFFilename(path)) {}
-    offile_off_t read(void *buffer, offile_off_t count) override {
-        depth.check();
-        return DcmInputFileStream::read(buffer, count);
-    }
-
-  private:
-    const face::StackDepth depth;
-};
+OFCondition readUntil(const DcmTagKey &stop, DcmInputStream &stream, cdcmtk_file &file) {
+    if (stream.status().bad()) return stream.status();
+    file.format.setReadMode(ERM_fileOnly);
+    file.format.transferInit();
+    const OFCondition result = file.format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, stop);
+    file.format.transferEnd();
+    return result;
+}
 
 template <class T> int toDoubles(DcmElement *found, OFCondition (DcmElement::*get)(T *&), double **values, size_t *count) {
     T *raw = nullptr;
@@ -74,20 +71,19 @@ cdcmtk_file *cdcmtk_file_create(cdcmtk_error *error) {
 cdcmtk_file *cdcmtk_file_load(const char *path, int has_stop, uint16_t group, uint16_t element, cdcmtk_error *error) {
     return guarded<cdcmtk_file *>(error, nullptr, [&]() -> cdcmtk_file * {
         auto file = std::make_unique<cdcmtk_file>();
-        const DcmTagKey stop = has_stop ? DcmTagKey(group, element) : DCM_UndefinedTagKey;
-        ShallowFileStream stream(path);
-        OFCondition result = stream.status();
-        if (result.good()) {
-            file->format.setReadMode(ERM_fileOnly);
-            file->format.transferInit();
-            result = file->format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, stop);
-            file->format.transferEnd();
-        }
-        if (result.bad()) {
-            face::fail(error, CDCMTK_CANNOT_READ, "%s", result.text());
-            return nullptr;
-        }
+        face::Shallow<DcmInputFileStream> stream{OFFilename(path)};
+        const OFCondition result = readUntil(has_stop ? DcmTagKey(group, element) : DCM_UndefinedTagKey, stream, *file);
+        if (result.bad()) return face::fail(error, CDCMTK_CANNOT_READ, "%s", result.text()), nullptr;
         return file.release();
+    });
+}
+
+cdcmtk_file *cdcmtk_file_load_start(const uint8_t *bytes, size_t count, uint16_t group, uint16_t element) {
+    return guarded<cdcmtk_file *>(nullptr, nullptr, [&]() -> cdcmtk_file * {
+        auto file = std::make_unique<cdcmtk_file>();
+        face::Shallow<DcmInputBufferStream> stream;
+        stream.setBuffer(bytes, static_cast<offile_off_t>(count));
+        return readUntil(DcmTagKey(group, element), stream, *file).good() ? file.release() : nullptr;
     });
 }
 

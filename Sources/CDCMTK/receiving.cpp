@@ -1,9 +1,11 @@
+#include "arriving.hpp"
 #include "association.hpp"
 #include "output.hpp"
-#include <cstring>
+#include <dcmtk/dcmdata/dcostrmb.h>
 #include <dcmtk/dcmnet/cond.h>
 #include <dcmtk/dcmnet/diutil.h>
 #include <dcmtk/dcmnet/dul.h>
+#include <stdexcept>
 
 using face::fail;
 using face::failNetwork;
@@ -18,7 +20,10 @@ OFCondition face::nextFragment(cdcmtk_association &self, DUL_PDV &fragment) {
     return result.bad() || result == DUL_PEERREQUESTEDRELEASE ? result : DIMSE_UNEXPECTEDPDVTYPE;
 }
 
-static void writeMeta(const cdcmtk_association &self, DcmOutputStream &output) {
+namespace {
+
+/// The preamble and file meta information (PS3.10 7.1) of the instance in hand.
+std::vector<char> metaInformation(const cdcmtk_association &self) {
     DcmMetaInfo meta;
     const Uint8 version[] = {0, 1};
     meta.putAndInsertUint8Array(DCM_FileMetaInformationVersion, version, 2);
@@ -27,23 +32,45 @@ static void writeMeta(const cdcmtk_association &self, DcmOutputStream &output) {
     meta.putAndInsertString(DCM_TransferSyntaxUID, self.transferSyntaxes.at(self.context).c_str());
     meta.putAndInsertString(DCM_SourceApplicationEntityTitle, self.association->params->DULparams.callingAPTitle);
     face::identify(meta, self.implementationClass.c_str(), self.implementationVersion.c_str());
+    std::vector<char> bytes(4096); // seven elements of 64 characters at most
+    DcmOutputBufferStream output(bytes.data(), bytes.size());
     meta.transferInit();
-    meta.write(output, META_HEADER_DEFAULT_TRANSFERSYNTAX, EET_ExplicitLength, nullptr);
+    const OFCondition result = meta.write(output, META_HEADER_DEFAULT_TRANSFERSYNTAX, EET_ExplicitLength, nullptr);
     meta.transferEnd();
+    if (result.bad()) throw std::runtime_error(result.text());
+    bytes.resize(static_cast<size_t>(output.tell()));
+    return bytes;
 }
 
-int cdcmtk_association_receive_file(cdcmtk_association *association, const char *path, cdcmtk_error *error) {
+/// Hands the fragments of the data set on as they come, to its end. Not by DIMSE_receiveDataSetInFile: that copies once more.
+OFCondition readDataSet(cdcmtk_association &self, face::ArrivingFile &file) {
+    for (;;) {
+        DUL_PDV fragment;
+        const OFCondition result = face::nextFragment(self, fragment);
+        if (result.bad()) return result;
+        if (result == DUL_PEERREQUESTEDRELEASE || fragment.pdvType != DUL_DATASETPDV || fragment.presentationContextID != self.context)
+            return DIMSE_UNEXPECTEDPDVTYPE;
+        if (fragment.fragmentLength % 2 != 0) return DIMSE_RECEIVEFAILED; // PS3.8 E.1
+        file.appendDigested(fragment.data, fragment.fragmentLength);
+        if (fragment.lastPDV) return EC_Normal;
+    }
+}
+
+} // namespace
+
+int cdcmtk_association_receive_file(cdcmtk_association *association, const char *path, cdcmtk_received *received, cdcmtk_error *error) {
     return guarded(error, 0, [&] {
-        face::FileConsumer file(path, O_EXCL);
-        face::FileOutput output(file);
-        if (path != nullptr) writeMeta(*association, output);
-        T_ASC_PresentationContextID context = 0;
-        const OFCondition result = DIMSE_receiveDataSetInFile(association->association, DIMSE_NONBLOCKING, association->timeout, &context,
-                                                              &output, nullptr, nullptr);
-        if (result.bad()) return failNetwork(error, result), 0;
-        if (context != association->context) return fail(error, CDCMTK_PROTOCOL, "command and data set came in different presentation contexts"), 0;
+        if (!association->file) association->file = std::make_unique<face::ArrivingFile>();
+        face::ArrivingFile &file = *association->file;
+        file.begin(path);
+        if (path != nullptr) {
+            const std::vector<char> meta = metaInformation(*association);
+            file.append(meta.data(), meta.size());
+        }
+        const OFCondition result = readDataSet(*association, file);
+        if (result.bad()) return file.discard(), failNetwork(error, result), 0;
         if (path == nullptr) return 1;
-        if (const int failure = file.finish(true)) return fail(error, CDCMTK_CANNOT_WRITE, "%s", strerror(failure)), 2;
+        if (const int failure = file.finish(*received)) return fail(error, CDCMTK_CANNOT_WRITE, "%s", strerror(failure)), 2;
         return 1;
     });
 }

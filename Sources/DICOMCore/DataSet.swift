@@ -44,6 +44,13 @@ public final class DataSet {
         self.init(file: file)
     }
 
+    /// Reads the header of a Part 10 file, everything before `tag`, from its first bytes; nil when they do not reach that far.
+    public convenience init?(startOfFile bytes: UnsafeRawBufferPointer, stoppingBefore tag: Tag) {
+        let start = bytes.bindMemory(to: UInt8.self)
+        guard let file = cdcmtk_file_load_start(start.baseAddress, start.count, tag.group, tag.element) else { return nil }
+        self.init(file: file)
+    }
+
     /// The transfer syntax of the file this was read from or last written to; nil when there is none.
     public var transferSyntaxUID: UID? {
         var uid = [CChar](repeating: 0, count: 65)

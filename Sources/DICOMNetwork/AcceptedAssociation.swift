@@ -91,9 +91,9 @@ final class AcceptedAssociation {
         switch handler.destination(of: request, on: info) {
         case .refuse(let status): return refuse(status)
         case .file(let path):
-            var error = cdcmtk_error()
-            switch cdcmtk_association_receive_file(handle, path, &error) {
-            case 1: return respond(handler.stored(request, at: path, on: info))
+            var error = cdcmtk_error(), received = cdcmtk_received()
+            switch cdcmtk_association_receive_file(handle, path, &received, &error) {
+            case 1: return respond(handler.stored(request, in: ReceivedFile(received, path: path), on: info))
             case 2:
                 logger.error("Instance \(instance) not stored: \(text(error.message))", metadata: ["path": "\(path)"])
                 handler.discarded(request, at: path, on: info)
@@ -110,7 +110,7 @@ final class AcceptedAssociation {
     private func refuse(_ status: DIMSEStatus) -> Bool {
         var error = cdcmtk_error()
         logger.warning("Instance refused with \(status)")
-        guard cdcmtk_association_receive_file(handle, nil, &error) != 0 else {
+        guard cdcmtk_association_receive_file(handle, nil, nil, &error) != 0 else {
             logger.notice("Association over: \(NetworkError(error, on: address))")
             return false
         }

@@ -18,6 +18,8 @@ public struct NetworkError: Error, Equatable, CustomStringConvertible {
         case notAccepted
         /// A file cannot be read.
         case cannotRead
+        /// A received file cannot be brought onto stable storage.
+        case cannotWrite
         /// The port cannot be listened on.
         case cannotListen
     }

@@ -32,9 +32,9 @@ public protocol StorageHandler: Sendable {
     func accepts(_ association: AssociationInfo) -> AssociationRejection?
     /// Where to write the instance that is about to come.
     func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination
-    /// The instance is complete, as a Part 10 file on stable storage (the entry in its folder is not: sync that as well).
+    /// The instance is complete in a Part 10 file. Neither that nor its entry in the folder is on stable storage yet: flush both.
     /// The status returned goes out to the peer; the file is the handler's from here on.
-    func stored(_ request: StoreRequest, at path: String, on association: AssociationInfo) -> DIMSEStatus
+    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus
     /// The instance did not come to its end, or could not be written; its half file is gone.
     func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo)
     /// The association is over: released by the peer, or aborted or broken.

@@ -63,11 +63,29 @@ public enum Recorded: Sendable, Equatable {
 }
 
 extension Store {
-    /// Records an instance; returns once row and directory entries are on stable storage. `directories` hold the new file's entry.
+    /// Records an instance; returns once its row, its bytes by `flush`, and the entries in `directories` are on stable storage.
+    ///
+    /// All three are brought there at the same time. A power cut between them leaves at worst a row whose file is not whole, which
+    /// `recover` finds, of an instance that nobody was told is safe. Where a flush fails, the instance counts as missing.
     public func record(
-        _ instance: ReceivedInstance, of association: AssociationRecord, directories: [URL], at now: Date
+        _ instance: ReceivedInstance, of association: AssociationRecord, directories: [URL], at now: Date, flush: () throws -> Void = {}
     ) throws -> Recorded {
-        try groupCommit(directories: directories) { db in
+        var isFlushed = false
+        func flushAll() throws {
+            try flush()
+            for directory in directories { try makeDurable(directory) }
+            isFlushed = true
+        }
+        do { return try record(instance, of: association, at: now, beside: flushAll) } catch where !isFlushed {
+            try groupCommit { try $0.execute(sql: "UPDATE instance SET state = 'missing' WHERE path = ?", arguments: [instance.path]) }
+            throw error
+        }
+    }
+
+    private func record(
+        _ instance: ReceivedInstance, of association: AssociationRecord, at now: Date, beside flush: () throws -> Void
+    ) throws -> Recorded {
+        try groupCommit(beside: flush) { db in
             try db.execute(
                 sql: "INSERT OR IGNORE INTO association (key, calling_ae, called_ae, peer, started) VALUES (?, ?, ?, ?, ?)",
                 arguments: [association.key, association.callingAETitle, association.calledAETitle, association.peer, now.timeIntervalSince1970])

@@ -42,9 +42,8 @@ public final class Store: Sendable {
 
     // MARK: Group commit
 
-    /// One write of a group: what to do beside the transaction (directories to make durable), in it, and after it.
+    /// One write of a group: what to do in the transaction and after it.
     private struct PendingWrite: Sendable {
-        let directories: [URL]
         /// Runs in the group's transaction; its error undoes this write alone.
         let work: @Sendable (Database) throws -> Void
         let finish: @Sendable ((any Error)?) -> Void
@@ -52,14 +51,12 @@ public final class Store: Sendable {
 
     /// Runs `work` in a transaction shared with whatever else waits, and returns once that is on stable storage.
     ///
-    /// One disk flush serves all associations that wait for it. `directories` are flushed beside the transaction, and both must
-    /// be through before this returns. A power cut between them leaves at worst a row whose file is missing, which `recover` finds,
-    /// of an instance that nobody was told is safe.
-    func groupCommit<T: Sendable>(directories: [URL] = [], _ work: @escaping @Sendable (Database) throws -> T) throws -> T {
+    /// One disk flush serves all associations that wait for it. `flush` runs beside the transaction on the caller's thread, and
+    /// both must be through before this returns: when it throws, so does this, though the transaction may be through.
+    func groupCommit<T: Sendable>(beside flush: () throws -> Void = {}, _ work: @escaping @Sendable (Database) throws -> T) throws -> T {
         let outcome = Mutex<Result<T, any Error>?>(nil)
         let done = DispatchSemaphore(value: 0)
         let pending = PendingWrite(
-            directories: directories,
             work: { db in
                 let value = try work(db)
                 outcome.withLock { $0 = .success(value) }
@@ -70,7 +67,9 @@ public final class Store: Sendable {
             })
         waiting.withLock { $0.append(pending) }
         committer.async { self.commitWaiting() }
+        let flushed = Result(catching: flush)
         done.wait()
+        try flushed.get()
         return try outcome.withLock { $0! }.get()
     }
 
@@ -81,12 +80,6 @@ public final class Store: Sendable {
         }
         guard !group.isEmpty else { return }
         var failures = [(any Error)?](repeating: nil, count: group.count)
-        let directories = Set(group.flatMap(\.directories))
-        let flush = DispatchGroup()
-        let flushFailure = Mutex<(any Error)?>(nil)
-        DispatchQueue.global().async(group: flush) {
-            do { for directory in directories { try makeDurable(directory) } } catch { flushFailure.withLock { $0 = error } }
-        }
         do {
             try pool.write { db in
                 for (index, write) in group.enumerated() {
@@ -101,8 +94,6 @@ public final class Store: Sendable {
         } catch {
             failures = failures.map { $0 ?? error }
         }
-        flush.wait()
-        if let error = flushFailure.withLock({ $0 }) { failures = failures.map { $0 ?? error } }
         for (write, failure) in zip(group, failures) { write.finish(failure) }
     }
 }

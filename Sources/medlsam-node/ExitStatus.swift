@@ -83,6 +83,7 @@ extension ExitStatus {
     private init(_ code: NetworkError.Code) {
         switch code {
         case .cannotRead: self = .unusableInput
+        case .cannotWrite: self = .cannotCreate
         case .unreachable, .timeout, .rejected, .aborted, .protocolViolation, .notAccepted, .cannotListen: self = .unavailable
         }
     }

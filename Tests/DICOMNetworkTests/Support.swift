@@ -48,8 +48,8 @@ final class Recorder: StorageHandler {
         return .file(folder.appending(path: subfolder + "\(association.id)-\(number).dcm").path)
     }
 
-    func stored(_ request: StoreRequest, at path: String, on association: AssociationInfo) -> DIMSEStatus {
-        state.withLock { $0.stored.append((request, path)) }
+    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus {
+        state.withLock { $0.stored.append((request, file.path)) }
         return .success
     }
 

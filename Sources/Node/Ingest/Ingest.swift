@@ -33,11 +33,11 @@ final class Ingest: StorageHandler {
         hasRoom() ? .file(folder.newIncomingFile()) : .refuse(.outOfResources)
     }
 
-    func stored(_ request: StoreRequest, at path: String, on association: AssociationInfo) -> DIMSEStatus {
+    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus {
         // Gone already when all went well.
-        defer { unlink(path) }
+        defer { unlink(file.path) }
         do {
-            try takeIn(request, at: path, on: association)
+            try takeIn(request, in: file, on: association)
             return .success
         } catch let error as NodeError where error.code == .mismatch {
             logger.error("Refused instance \(request.sopInstanceUID) from \(association.callingAETitle): \(error)")
@@ -68,25 +68,24 @@ final class Ingest: StorageHandler {
 
     private func key(_ association: AssociationInfo) -> String { "\(run)/\(association.id)" }
 
-    private func takeIn(_ request: StoreRequest, at path: String, on association: AssociationInfo) throws {
-        let dataSet = try DataSet(contentsOf: path, stoppingBefore: .pixelData)
+    private func takeIn(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) throws {
+        let dataSet = try file.header()
         let header = try SliceHeader(dataSet)
         guard header.sopInstanceUID == request.sopInstanceUID, header.sopClassUID == request.sopClassUID else {
             throw NodeError(.mismatch, "its data set is instance \(header.sopInstanceUID) of class \(header.sopClassUID).")
         }
-        let digest = try dataSetDigest(ofFile: path)
-        let size = try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+        let digest = hexadecimal(file.digest)
         let place = try folder.place(
-            path, series: header.seriesInstanceUID.string, sop: header.sopInstanceUID.string, digest: digest)
+            file.path, series: header.seriesInstanceUID.string, sop: header.sopInstanceUID.string, digest: digest)
         let instance = ReceivedInstance(
             sopInstanceUID: header.sopInstanceUID.string, sopClassUID: header.sopClassUID.string,
             transferSyntaxUID: request.transferSyntaxUID.string, seriesInstanceUID: header.seriesInstanceUID.string,
-            studyInstanceUID: header.studyInstanceUID.string, patientDigest: patientDigest(of: dataSet), digest: digest, size: size,
+            studyInstanceUID: header.studyInstanceUID.string, patientDigest: patientDigest(of: dataSet), digest: digest, size: file.size,
             path: place.path, header: Data(NodeJSON.encode(header).utf8), refusal: Self.refusal(of: header))
         let record = AssociationRecord(
             key: key(association), callingAETitle: association.callingAETitle.string, calledAETitle: association.calledAETitle.string,
             peer: association.peerAddress)
-        switch try store.record(instance, of: record, directories: place.directories, at: Date()) {
+        switch try store.record(instance, of: record, directories: place.directories, at: Date(), flush: file.flush) {
         case .new: break
         case .known(let known):
             // The same data set: taking the place of the older file cannot lose anything, even if somebody removed that one.
