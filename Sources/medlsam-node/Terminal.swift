@@ -3,6 +3,7 @@ import Foundation
 /// What the command writes: results to standard output, complaints and progress to standard error.
 enum Terminal {
     static func complain(_ line: String) {
+        fflush(nil)  // what was printed before comes before
         FileHandle.standardError.write(Data((line + "\n").utf8))
     }
 

@@ -18,7 +18,8 @@ struct NodeUnderTest: Sendable {
     var settings: String { folder.appending(path: "node.yaml").path }
 
     /// Writes the settings; with `models` false, they name folders that hold no weights.
-    init(in folder: URL, destinations: [Destination] = [], models: Bool = true, minimumFreeMegabytes: Int = 100) throws {
+    init(in folder: URL, destinations: [Destination] = [], models: Bool = true, minimumFreeMegabytes: Int = 100,
+         rules: String = "[{name: everything}]") throws {
         self.folder = folder
         port = try freePort()
         let installed = models ? Places.local.appending(path: "models") : folder.appending(path: "no-models")
@@ -35,7 +36,7 @@ struct NodeUnderTest: Sendable {
               templates: \(Places.repository.appending(path: "Models/templates").path)
             receiving: {minimumFreeMegabytes: \(minimumFreeMegabytes), minimumFreePercent: 0}
             completion: {idleSeconds: 1, gapSeconds: 3}
-            selection: {rules: [{name: everything}]}
+            selection: {rules: \(rules)}
             delivery: {firstRetrySeconds: 1, longestRetrySeconds: 2}
             destinations: \(list.isEmpty ? "[]" : list.joined())
 

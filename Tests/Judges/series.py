@@ -75,10 +75,11 @@ def simpleitk(folder: Path, _out: Path) -> Reading:
     reader, volumes = sitk.ImageSeriesReader(), []
     try:
         for uid in reader.GetGDCMSeriesIDs(str(folder)):
-            reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), uid))
-            image = reader.Execute()
-            if image.GetNumberOfComponentsPerPixel() != 1:
-                return Reading([], "not one value a pixel")
+            files = reader.GetGDCMSeriesFileNames(str(folder), uid)
+            reader.SetFileNames(files)
+            image = sitk.ReadImage(files[0]) if len(files) == 1 else reader.Execute()
+            if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
+                return Reading([], f"{image.GetDimension()} dimensions, {image.GetNumberOfComponentsPerPixel()} values a pixel")
             m = np.eye(4)
             m[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
             m[:3, 3] = image.GetOrigin()

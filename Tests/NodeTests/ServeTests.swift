@@ -121,4 +121,10 @@ private final class RunningNode: Sendable {
         #expect(state("OpenVINO") == .failure && state("model lite-medsam") == .failure && state("destination archive") == .failure)
         #expect(checks.allSatisfy { $0.state == .ok || $0.whatToDo != nil })
     }
+
+    @Test func doctorLooksForTheTemplateSetOfEveryRule() async throws {
+        let bench = try Bench("selection: {rules: [{name: a, when: {modality: CT}}, {name: b, templateSet: nowhere}]}")
+        let checks = await Doctor.run(bench.configuration).filter { $0.name.hasPrefix("template set") }
+        #expect(checks.map(\.name) == ["template set head-neck", "template set nowhere"] && checks.map(\.state) == [.ok, .failure])
+    }
 }
