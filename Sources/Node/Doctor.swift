@@ -62,9 +62,9 @@ public enum Doctor {
     private static func dataChecks(_ configuration: Configuration) -> [Check] {
         let folder = DataFolder(configuration.dataDirectory)
         let place = folder.root.path
-        var checks = [check("data folder", "Make \(place) writable for the user that runs the node.") {
-            try FileManager.default.createDirectory(at: folder.root, withIntermediateDirectories: true)
-            guard access(place, R_OK | W_OK | X_OK) == 0 else { throw NodeError(.dataFolder, "\(place) is not writable.") }
+        var checks = [check("data folder", "Do what the message says, and make \(place) writable for the user that runs the node.") {
+            guard try folder.claim(creating: configuration.createDataDirectory, trying: true) else { return .ok("\(place) will be made at the first start.") }
+            guard access(place, R_OK | W_OK | X_OK) == 0 else { throw NodeError(.dataFolder, "\(place) is not writable: \(systemReason()).") }
             do {
                 _ = try DataFolderLock(folder)
                 return .ok("\(place) is writable; no node runs on it.")
@@ -72,11 +72,14 @@ public enum Doctor {
                 return .ok("\(place) is writable; a node runs on it.")
             }
         }]
-        checks.append(check("disk", "Free some space, or lower receiving.minimumFreeMegabytes and minimumFreePercent.") {
-            let (free, rules) = (try folder.freeSpace(), configuration.receiving)
-            let state = "\(free.bytes >> 20) MB (\(Int(free.percent)) %) free, watermark \(rules.minimumFreeMegabytes) MB and \(rules.minimumFreePercent) %."
-            guard rules.hasRoom(free) else { throw NodeError(.dataFolder, state) }
-            return .ok(state)
+        guard FileManager.default.fileExists(atPath: place) else { return checks }
+        checks.append(check("disk", "Free some space, let retention do it, or lower the watermarks (docs/how-to/disk-and-retention.md).") {
+            let (free, disk, minimum) = (try folder.freeSpace(), configuration.disk, configuration.receiving.minimumFree)
+            let state = "\(free.bytes >> 20) MB (\(Int(free.percent)) %) free"
+            if minimum.isReached(by: free) { throw NodeError(.dataFolder, "\(state), under \(minimum): C-STORE is answered 0xA700.") }
+            if disk.reject.isReached(by: free) { throw NodeError(.dataFolder, "\(state), under \(disk.reject): new associations are rejected.") }
+            if disk.warn.isReached(by: free) { return .warning("\(state), under \(disk.warn).") }
+            return .ok("\(state), over \(disk.warn).")
         })
         guard FileManager.default.fileExists(atPath: folder.root.appending(path: "node.sqlite").path) else { return checks }
         checks.append(check("outbox", "See `medlsam-node jobs list`; `jobs retry` sends again.") {
@@ -87,6 +90,10 @@ public enum Doctor {
                 return .warning("results wait for destinations that are not configured: \(strangers.joined(separator: ", ")).")
             }
             return .ok("\(pending.count) deliveries wait.")
+        })
+        checks.append(check("quarantine", "See `medlsam-node quarantine list`, then `quarantine release` or `quarantine keep`.") {
+            let waiting = try Store(folder: folder.root).quarantine().count
+            return waiting == 0 ? .ok("No series waits for a decision.") : .warning("\(waiting) series wait for a decision.")
         })
         return checks
     }

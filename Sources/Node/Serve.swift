@@ -15,14 +15,17 @@ public func serve(
     // A peer or worker that goes away while it is written to is an error value, not the end of the node.
     signal(SIGPIPE, SIG_IGN)
     let folder = DataFolder(configuration.dataDirectory)
-    let (store, lock) = try await onOwnThread("start") { try open(folder, logger: logger) }
+    let (store, lock) = try await onOwnThread("start") { try open(folder, creating: configuration.createDataDirectory, logger: logger) }
+    let watch = FolderWatch(folder, configuration, logger: logger)
     // Beside the services: reading the weights for their digests takes seconds, and no association shall wait for it.
     async let _ = warnOfWhatIsMissing(configuration, logger: logger)
 
     let assembly = Alarm()
     let workers = (0..<configuration.contouring.concurrentJobs).map { _ in Alarm() }
     let outboxes = configuration.destinations.map { _ in Alarm() }
-    let ingest = Ingest(folder: folder, store: store, rules: configuration.receiving, logger: logger) { assembly.ring() }
+    let ingest = Ingest(
+        folder: folder, store: store, watch: watch, conflicts: ConflictPolicy(configuration.receiving.conflicts), logger: logger
+    ) { assembly.ring() }
     let provider = StorageSCP(
         configuration: StorageSCPConfiguration(
             address: configuration.host, port: configuration.port, maximumAssociations: configuration.receiving.maximumAssociations,
@@ -30,11 +33,12 @@ public func serve(
         handler: ingest, logger: logger)
     // They are stopped in reverse: no more input first, deliveries last.
     let services: [any Service] = [
+        KeepingService(store: store, folder: folder, watch: watch, rule: RetentionRule(configuration.retention), logger: logger),
         DeliveryService(
             store: store, folder: folder, configuration: configuration, send: DeliveryService.network(configuration), alarms: outboxes,
             logger: logger),
         WorkerService(
-            store: store, folder: folder, configuration: configuration, executable: executable, alarms: workers,
+            store: store, folder: folder, watch: watch, configuration: configuration, executable: executable, alarms: workers,
             ended: { outboxes.forEach { $0.ring() } }, logger: logger),
         AssemblyService(store: store, configuration: configuration, alarm: assembly, queued: { workers.forEach { $0.ring() } }, logger: logger),
         ReceivingService(provider: provider, onReady: onReady),
@@ -44,23 +48,6 @@ public func serve(
     try await group.run()
     withExtendedLifetime(lock) {}
     logger.notice("Stopped.")
-}
-
-/// Takes the data folder and brings it to terms with however the run before ended.
-private func open(_ folder: DataFolder, logger: Logger) throws -> (Store, DataFolderLock) {
-    try FileManager.default.createDirectory(at: folder.root, withIntermediateDirectories: true)
-    let lock = try DataFolderLock(folder)
-    try folder.prepare()
-    let store = try Store(folder: folder.root)
-    let halves = try folder.removeHalfFiles()
-    let recovery = try store.recover(files: folder.instanceFiles(), at: Date())
-    for path in recovery.unrecordedFiles { try folder.setAside(path) }
-    if halves > 0 { logger.notice("Removed \(halves) half files: they were never acknowledged.") }
-    if recovery.lostAssociations > 0 { logger.notice("\(recovery.lostAssociations) associations had not ended when the node stopped.") }
-    if recovery.interruptedJobs > 0 { logger.notice("\(recovery.interruptedJobs) jobs were running when the node stopped; each lost an attempt.") }
-    for path in recovery.missingFiles { logger.error("\(path) is recorded but gone; the instance must be sent again.") }
-    for path in recovery.unrecordedFiles { logger.warning("\(path) had no record and was moved to unrecorded/.") }
-    return (store, lock)
 }
 
 /// Receiving goes on without models; whoever reads the log shall know why nothing will be contoured.

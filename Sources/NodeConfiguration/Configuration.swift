@@ -10,12 +10,16 @@ public struct Configuration: Sendable, Equatable {
     public var port: Int
     /// Where instances, results and the database live.
     public var dataDirectory: URL
+    /// Whether `serve` may make the data folder when it is not there.
+    public var createDataDirectory: Bool
     public var models: Models
     public var access: Access
     /// How associations are secured; nil is not at all.
     public var tls: TLS?
     public var peers: [Peer]
     public var receiving: Receiving
+    public var disk: Disk
+    public var retention: Retention
     public var completion: Completion
     public var contouring: Contouring
     public var selection: Selection
@@ -35,6 +39,7 @@ public struct Configuration: Sendable, Equatable {
         /// Below either of these the disk counts as full and C-STORE is answered 0xA700.
         public var minimumFreeMegabytes: Int
         public var minimumFreePercent: Double
+        public var conflicts: Conflicts
     }
 
     /// When a series is held to be complete.
@@ -95,7 +100,7 @@ public struct Configuration: Sendable, Equatable {
             aeTitle: aeTitle,
             host: top.optionalAddress("host"),
             port: top.port("port", allowingZero: true, default: 11112),
-            dataDirectory: top.folder("dataDirectory", in: folder),
+            dataDirectory: top.folder("dataDirectory", in: folder), createDataDirectory: top.flag("createDataDirectory", default: true),
             models: top.section("models") {
                 Models(
                     manifests: $0.folder("manifests", in: folder), installed: $0.folder("installed", in: folder),
@@ -107,8 +112,10 @@ public struct Configuration: Sendable, Equatable {
                     maximumAssociations: $0.integer("maximumAssociations", 1...4096, default: 64),
                     timeoutSeconds: $0.integer("timeoutSeconds", 1...86400, default: 60),
                     minimumFreeMegabytes: $0.integer("minimumFreeMegabytes", 0...1_000_000_000, default: 2048),
-                    minimumFreePercent: $0.number("minimumFreePercent", 0...100, default: 2))
+                    minimumFreePercent: $0.number("minimumFreePercent", 0...100, default: 2),
+                    conflicts: $0.word("conflicts", default: .keepLast))
             },
+            disk: top.section("disk", disk), retention: top.section("retention", retention),
             completion: top.section("completion") {
                 Completion(
                     idleSeconds: $0.number("idleSeconds", 0...86400, default: 5),

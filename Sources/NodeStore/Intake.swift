@@ -19,7 +19,7 @@ public enum AssociationEnding: String, Sendable, Codable { case released, aborte
 /// An instance whose file lies complete at its final place.
 public struct ReceivedInstance: Sendable {
     public let sopInstanceUID, sopClassUID, transferSyntaxUID, seriesInstanceUID, studyInstanceUID: String
-    /// Tells patients apart without naming them.
+    /// Tells patients apart without naming them: the text of a `PatientIdentity`.
     public let patientDigest: String
     /// SHA-256 of the data set, in hexadecimal.
     public let digest: String
@@ -54,10 +54,16 @@ public struct ReceivedInstance: Sendable {
 public enum Recorded: Sendable, Equatable {
     /// A row was made.
     case new
-    /// The same data set was there already, in the file of that path; the new file is not needed.
-    case known(path: String)
+    /// The same data set was there already, in the file of that path and size; the new file is needed only where that one is gone.
+    case known(path: String, size: Int)
+    /// The same data set was there until retention deleted it at that time: it is there again, and makes no work.
+    case restored(deleted: Date)
     /// A row was made, and the older data set of that SOP Instance UID is kept but no longer current.
     case replacement
+    /// A row was made, and the older data set of that SOP Instance UID stays current.
+    case keptBehindFirst
+    /// No row was made, for another data set has that SOP Instance UID; the new file is not to be kept.
+    case refused
     /// A row was made in a series that is kept apart, for the reason given.
     case quarantined(String)
 }
@@ -68,7 +74,8 @@ extension Store {
     /// All three are brought there at the same time. A power cut between them leaves at worst a row whose file is not whole, which
     /// `recover` finds, of an instance that nobody was told is safe. Where a flush fails, the instance counts as missing.
     public func record(
-        _ instance: ReceivedInstance, of association: AssociationRecord, directories: [URL], at now: Date, flush: () throws -> Void = {}
+        _ instance: ReceivedInstance, of association: AssociationRecord, directories: [URL], conflicts policy: ConflictPolicy = .keepLast,
+        at now: Date, flush: () throws -> Void = {}
     ) throws -> Recorded {
         var isFlushed = false
         func flushAll() throws {
@@ -76,22 +83,27 @@ extension Store {
             for directory in directories { try makeDurable(directory) }
             isFlushed = true
         }
-        do { return try record(instance, of: association, at: now, beside: flushAll) } catch where !isFlushed {
+        do { return try record(instance, of: association, policy, at: now, beside: flushAll) } catch where !isFlushed {
             try groupCommit { try $0.execute(sql: "UPDATE instance SET state = 'missing' WHERE path = ?", arguments: [instance.path]) }
             throw error
         }
     }
 
     private func record(
-        _ instance: ReceivedInstance, of association: AssociationRecord, at now: Date, beside flush: () throws -> Void
+        _ instance: ReceivedInstance, of association: AssociationRecord, _ policy: ConflictPolicy, at now: Date, beside flush: () throws -> Void
     ) throws -> Recorded {
         try groupCommit(beside: flush) { db in
             try db.execute(
                 sql: "INSERT OR IGNORE INTO association (key, calling_ae, called_ae, peer, started) VALUES (?, ?, ?, ?, ?)",
                 arguments: [association.key, association.callingAETitle, association.calledAETitle, association.peer, now.timeIntervalSince1970])
+            let versions = try Version.all(of: instance.sopInstanceUID, in: db)
+            if policy == .refuse, let held = Version.conflict(with: instance, in: versions) {
+                try Self.note(conflictOf: instance, with: held.id, .refused, from: association.key, at: now, in: db)
+                return .refused
+            }
             let series = try Self.series(of: instance, at: now, in: db)
             try db.execute(sql: "INSERT OR IGNORE INTO series_association VALUES (?, ?)", arguments: [series.id, association.key])
-            return try Self.insert(instance, into: series, from: association.key, at: now, in: db)
+            return try Self.insert(instance, beside: versions, into: series, from: association.key, policy, at: now, in: db)
         }
     }
 
@@ -114,20 +126,49 @@ extension Store {
         let reason: String?
     }
 
+    /// One of the contents that came under a SOP Instance UID.
+    private struct Version {
+        let id, series: Int64
+        let digest, path, state: String
+        let size: Int
+        let deleted: Date?
+
+        static func all(of uid: String, in db: Database) throws -> [Version] {
+            try Row.fetchAll(
+                db, sql: "SELECT id, series, digest, path, state, size, deleted FROM instance WHERE sop_instance_uid = ? ORDER BY id", arguments: [uid]
+            ).map { row in
+                Version(
+                    id: row["id"], series: row["series"], digest: row["digest"], path: row["path"], state: row["state"],
+                    size: row["size"], deleted: date(row["deleted"]))
+            }
+        }
+
+        /// The content that another one must reckon with: held or deleted in good order. One whose file was lost has no claim.
+        static func conflict(with instance: ReceivedInstance, in versions: [Version]) -> Version? {
+            guard !versions.contains(where: { $0.digest == instance.digest }) else { return nil }
+            return versions.first { $0.state == "current" } ?? versions.last { $0.state != "missing" || $0.deleted != nil }
+        }
+    }
+
     private static func series(of instance: ReceivedInstance, at now: Date, in db: Database) throws -> SeriesRow {
-        let identity: StatementArguments = [instance.seriesInstanceUID, instance.studyInstanceUID, instance.patientDigest]
-        if let row = try Row.fetchOne(
-            db, sql: "SELECT id, state, reason FROM series WHERE series_uid = ? AND study_uid = ? AND patient_digest = ?",
-            arguments: identity)
+        let patient = PatientIdentity(rawValue: instance.patientDigest)
+        let rows = try Row.fetchAll(
+            db, sql: "SELECT id, state, reason, patient_digest FROM series WHERE series_uid = ? AND study_uid = ? ORDER BY id",
+            arguments: [instance.seriesInstanceUID, instance.studyInstanceUID])
+        let same = rows.filter { PatientIdentity(rawValue: $0["patient_digest"]).isSame(as: patient) }
+        if let row = same.first(where: { $0["patient_digest"] == instance.patientDigest }) ?? same.first(where: { $0["state"] != "quarantined" })
+            ?? same.first
         {
             return SeriesRow(id: row["id"], state: SeriesState(rawValue: row["state"])!, reason: row["reason"])
         }
-        let clash = try clash(of: instance, in: db)
+        let clash = try clash(of: instance, patient, in: db)
         let state: SeriesState = clash != nil ? .quarantined : instance.refusal != nil ? .ignored : .receiving
         let reason = clash ?? instance.refusal
         try db.execute(
             sql: "INSERT INTO series (series_uid, study_uid, patient_digest, state, reason, last_arrival) VALUES (?, ?, ?, ?, ?, ?)",
-            arguments: identity + [state.rawValue, reason, now.timeIntervalSince1970])
+            arguments: [
+                instance.seriesInstanceUID, instance.studyInstanceUID, instance.patientDigest, state.rawValue, reason, now.timeIntervalSince1970,
+            ])
         let id = db.lastInsertedRowID
         // Such a series gets no work, but a person who looks for it finds it, and why, where the jobs are.
         if let reason {
@@ -139,15 +180,18 @@ extension Store {
     }
 
     /// Why a series that is not known yet cannot be trusted: its UIDs are taken by another patient or study.
-    private static func clash(of instance: ReceivedInstance, in db: Database) throws -> String? {
-        if try Bool.fetchOne(
-            db, sql: "SELECT EXISTS (SELECT 1 FROM series WHERE study_uid = ? AND patient_digest <> ?)",
-            arguments: [instance.studyInstanceUID, instance.patientDigest])!
-        {
+    ///
+    /// Only series that are trusted have a claim: a second one of the rightful patient is not held up by an intruder.
+    private static func clash(of instance: ReceivedInstance, _ patient: PatientIdentity, in db: Database) throws -> String? {
+        let held = try String.fetchAll(
+            db, sql: "SELECT DISTINCT patient_digest FROM series WHERE study_uid = ? AND state <> 'quarantined'",
+            arguments: [instance.studyInstanceUID])
+        if !held.isEmpty, !held.contains(where: { PatientIdentity(rawValue: $0).isSame(as: patient) }) {
             return "Quarantined: study \(instance.studyInstanceUID) is already held for another patient identity."
         }
         if try Bool.fetchOne(
-            db, sql: "SELECT EXISTS (SELECT 1 FROM series WHERE series_uid = ?)", arguments: [instance.seriesInstanceUID])!
+            db, sql: "SELECT EXISTS (SELECT 1 FROM series WHERE series_uid = ? AND state <> 'quarantined')",
+            arguments: [instance.seriesInstanceUID])!
         {
             return "Quarantined: series \(instance.seriesInstanceUID) is already held in another study."
         }
@@ -155,43 +199,66 @@ extension Store {
     }
 
     private static func insert(
-        _ instance: ReceivedInstance, into series: SeriesRow, from association: String, at now: Date, in db: Database
+        _ instance: ReceivedInstance, beside versions: [Version], into series: SeriesRow, from association: String, _ policy: ConflictPolicy,
+        at now: Date, in db: Database
     ) throws -> Recorded {
-        if let known = try Row.fetchOne(
-            db, sql: "SELECT path, state FROM instance WHERE series = ? AND sop_instance_uid = ? AND digest = ?",
-            arguments: [series.id, instance.sopInstanceUID, instance.digest]), known["state"] != "missing"
-        {
+        let same = versions.first { $0.series == series.id && $0.digest == instance.digest }
+        if let same, same.state != "missing" {
             // A sender that starts over is still arriving: the series waits for it, though nothing new has come.
             try db.execute(
                 sql: "UPDATE series SET last_arrival = ? WHERE id = ? AND state = 'receiving'",
                 arguments: [now.timeIntervalSince1970, series.id])
-            return .known(path: known["path"])
+            return .known(path: same.path, size: same.size)
         }
-        try db.execute(
-            sql: "UPDATE instance SET state = 'replaced' WHERE series = ? AND sop_instance_uid = ? AND state = 'current'",
-            arguments: [series.id, instance.sopInstanceUID])
-        let replaces = db.changesCount > 0
+        let current = versions.first { $0.series == series.id && $0.state == "current" }
+        // Of two contents one deleted and come again keeps its turn; one never seen is the latest.
+        let isLater = same.map { $0.id > current?.id ?? 0 } ?? true
+        let counts = current == nil || isLater == (policy != .keepFirst)
+        if counts, let current { try db.execute(sql: "UPDATE instance SET state = 'replaced' WHERE id = ?", arguments: [current.id]) }
         try db.execute(
             sql: """
                 INSERT INTO instance (series, sop_instance_uid, sop_class_uid, transfer_syntax_uid, path, digest, size, received,
-                    association, header, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'current')
+                    association, header, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (series, sop_instance_uid, digest) DO UPDATE SET path = excluded.path, received = excluded.received,
-                    association = excluded.association, state = 'current'
+                    association = excluded.association, state = excluded.state, deleted = NULL, deletion = NULL
                 """,
             arguments: [
                 series.id, instance.sopInstanceUID, instance.sopClassUID, instance.transferSyntaxUID, instance.path, instance.digest,
-                instance.size, now.timeIntervalSince1970, association, instance.header,
+                instance.size, now.timeIntervalSince1970, association, instance.header, counts ? "current" : "replaced",
             ])
-        // What can be contoured opens its series again, whatever else lies in it; a quarantined series stays shut.
+        if let held = Version.conflict(with: instance, in: versions) {
+            let outcome: Conflict.Outcome = held.series != series.id ? .keptBeside : counts ? .replaced : .keptFirst
+            try note(conflictOf: instance, with: held.id, outcome, from: association, at: now, in: db)
+        }
+        // What can be contoured opens its series again, whatever else lies in it; a quarantined series stays shut, and what has been
+        // contoured, or deleted as done with, before it came again needs no second job.
+        let isDone = try same.map { try $0.deleted != nil || hasJob($0.id, in: db) } ?? false
+        let opens = instance.refusal == nil && counts && !isDone && series.state != .quarantined
         try db.execute(
             sql: """
-                UPDATE series SET last_arrival = ?1,
-                    state = CASE WHEN ?2 AND state <> 'quarantined' THEN 'receiving' ELSE state END,
-                    reason = CASE WHEN ?2 AND state <> 'quarantined' THEN NULL ELSE reason END
+                UPDATE series SET last_arrival = ?1, state = CASE WHEN ?2 THEN 'receiving' ELSE state END,
+                    reason = CASE WHEN ?2 THEN NULL ELSE reason END
                 WHERE id = ?3
                 """,
-            arguments: [now.timeIntervalSince1970, instance.refusal == nil, series.id])
+            arguments: [now.timeIntervalSince1970, opens, series.id])
         if series.state == .quarantined { return .quarantined(series.reason ?? "") }
-        return replaces ? .replacement : .new
+        if let deleted = same?.deleted { return .restored(deleted: deleted) }
+        return !counts ? .keptBehindFirst : current != nil ? .replacement : .new
+    }
+
+    /// Whether an instance's content went, or will go, into contours.
+    private static func hasJob(_ instance: Int64, in db: Database) throws -> Bool {
+        try Bool.fetchOne(
+            db,
+            sql: """
+                SELECT EXISTS (SELECT 1 FROM job_instance ji JOIN job j ON j.id = ji.job
+                    WHERE ji.instance = ? AND j.state IN ('queued', 'running', 'succeeded', 'withheld'))
+                """,
+            arguments: [instance])!
+    }
+
+    /// Notes the size of an instance's file where another one with the same data set, but other file meta information, took its place.
+    public func replaced(fileAt path: String, size: Int) throws {
+        try groupCommit { try $0.execute(sql: "UPDATE instance SET size = ? WHERE path = ?", arguments: [size, path]) }
     }
 }

@@ -129,6 +129,13 @@ extension Store {
                 guard row["template_set"] != nil else {
                     throw StoreError(.notAllowed, "Job \(id) only records why its series is not contoured; there is nothing to run.")
                 }
+                guard try !Bool.fetchOne(
+                    db,
+                    sql: """
+                        SELECT EXISTS (SELECT 1 FROM job_instance ji JOIN instance i ON i.id = ji.instance
+                            WHERE ji.job = ? AND i.deleted IS NOT NULL)
+                        """, arguments: [id])!
+                else { throw StoreError(.notAllowed, "Job \(id) cannot run again: retention deleted its instances; send them again first.") }
                 try db.execute(
                     sql: "UPDATE job SET state = 'queued', attempts = 0, reason = NULL, started = NULL, ended = NULL WHERE id = ?",
                     arguments: [id])

@@ -7,6 +7,7 @@ enum Schema {
         migrator.registerMigration("1 from scanner to archive") { try $0.execute(sql: first) }
         migrator.registerMigration("2 selection") { try $0.execute(sql: selection) }
         migrator.registerMigration("3 evidence") { try $0.execute(sql: evidence) }
+        migrator.registerMigration("4 keeping") { try $0.execute(sql: keeping) }
         return migrator
     }
 

@@ -16,21 +16,53 @@ public final class Store: Sendable {
     private let committer = DispatchQueue(label: "medlsam.store.commit")
 
     /// Opens the database of a data folder, making both when they are not there, and brings its schema up to date.
-    public init(folder: URL) throws(StoreError) {
+    ///
+    /// `checking` reads the whole database through first. Throws `damaged` for one that is broken, and `newer` for one that a later
+    /// version of this program has changed; both are left as they are.
+    public init(folder: URL, checking: Bool = false) throws(StoreError) {
         self.folder = folder
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-            var configuration = Configuration()
-            configuration.busyMode = .timeout(10)
-            configuration.foreignKeysEnabled = true
-            configuration.label = "node"
-            pool = try DatabasePool(path: folder.appending(path: "node.sqlite").path, configuration: configuration)
+            let path = folder.appending(path: "node.sqlite").path
+            if FileManager.default.fileExists(atPath: path) { try Self.examine(path, checking: checking) }
+            pool = try DatabasePool(path: path, configuration: Self.configuration())
             // GRDB sets NORMAL when it turns WAL on; a power cut could then take acknowledged instances with it.
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             try Schema.migrator.migrate(pool)
+        } catch let error as StoreError {
+            throw error
+        } catch let error as DatabaseError where [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode) {
+            throw Self.damaged(folder.appending(path: "node.sqlite").path, error.message ?? "\(error.resultCode)")
         } catch {
             throw StoreError(.notOpened, "The store in \(folder.path) cannot be opened: \(error)")
         }
+    }
+
+    private static func configuration() -> Configuration {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(10)
+        configuration.foreignKeysEnabled = true
+        configuration.label = "node"
+        return configuration
+    }
+
+    /// Looks at a database without writing to it.
+    private static func examine(_ path: String, checking: Bool) throws {
+        var configuration = Self.configuration()
+        configuration.readonly = true
+        try DatabaseQueue(path: path, configuration: configuration).read { db in
+            // An unknown migration means that a later program has been at work; what the schema now means, this one cannot know.
+            guard try !Schema.migrator.hasBeenSuperseded(db) else {
+                throw StoreError(.newer, "\(path) was written by a later version of medlsam-node: use that one, or a copy from before the upgrade.")
+            }
+            guard checking else { return }
+            let findings = try String.fetchAll(db, sql: "PRAGMA quick_check(5)")
+            guard findings == ["ok"] else { throw damaged(path, findings.joined(separator: "; ")) }
+        }
+    }
+
+    private static func damaged(_ path: String, _ why: String) -> StoreError {
+        StoreError(.damaged, "\(path) is damaged (\(why)). Nothing was changed; docs/how-to/recover.md says how to go on.")
     }
 
     /// The writer's PRAGMA synchronous (2 is FULL) and journal mode, for tests and `doctor`.

@@ -62,6 +62,7 @@ extension ExitStatus {
         case .notFound: self = .noInput
         case .notAllowed: self = .notAllowed
         case .notOpened, .notDurable: self = .cannotCreate
+        case .damaged, .newer: self = .unusableInput
         }
     }
 

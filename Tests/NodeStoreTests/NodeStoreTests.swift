@@ -117,7 +117,7 @@ let objects = [
         let bench = try Bench()
         #expect(try bench.record(bench.instance()) == .new)
         try bench.complete()
-        #expect(try bench.record(bench.instance(), "b") == .known(path: bench.instance().path))
+        #expect(try bench.record(bench.instance(), "b") == .known(path: bench.instance().path, size: 10))
         #expect(try bench.store.seriesInProgress().isEmpty)
         #expect(try bench.store.jobs().count == 1)
     }

@@ -34,6 +34,8 @@ struct Bench {
             """, folder: Places.repository)
     }
 
+    var watch: FolderWatch { FolderWatch(folder, configuration, logger: logger) }
+
     /// An axial slice of 4 x 4 pixels at a height, or what else of the same study the class says.
     static func dataSet(
         sop: String, sopClass: UID = SOPClass.ctImageStorage, patient: String = "P1", study: String = "1.3", z: Double = 0

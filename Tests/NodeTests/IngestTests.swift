@@ -18,7 +18,8 @@ final class Receiver {
     init(_ settings: String = "") throws {
         bench = try Bench(settings)
         let ingest = Ingest(
-            folder: bench.folder, store: bench.store, rules: bench.configuration.receiving, logger: bench.logger, arrived: {})
+            folder: bench.folder, store: bench.store, watch: bench.watch, conflicts: ConflictPolicy(bench.configuration.receiving.conflicts),
+            logger: bench.logger, arrived: {})
         provider = StorageSCP(configuration: .init(address: "127.0.0.1", port: 0), handler: ingest, logger: bench.logger)
         port = try provider.start()
         sources = try Places.temporaryFolder("sources")

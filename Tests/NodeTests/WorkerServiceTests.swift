@@ -10,7 +10,7 @@ import Testing
 @Suite struct WorkerServiceTests {
     private func service(_ bench: Bench, _ script: String) -> WorkerService {
         WorkerService(
-            store: bench.store, folder: bench.folder, configuration: bench.configuration, executable: URL(fileURLWithPath: "/bin/sh"),
+            store: bench.store, folder: bench.folder, watch: bench.watch, configuration: bench.configuration, executable: URL(fileURLWithPath: "/bin/sh"),
             arguments: ["-c", script], alarms: [Alarm()], ended: {}, logger: bench.logger)
     }
 
@@ -46,7 +46,7 @@ import Testing
         try bench.queueJob()
         var service = service(bench, "")
         service = WorkerService(
-            store: bench.store, folder: bench.folder, configuration: bench.configuration, executable: URL(fileURLWithPath: "/nowhere"),
+            store: bench.store, folder: bench.folder, watch: bench.watch, configuration: bench.configuration, executable: URL(fileURLWithPath: "/nowhere"),
             alarms: [Alarm()], ended: {}, logger: bench.logger)
         try service.run(try #require(try bench.store.claimJob(alive: [], at: Date())), in: WorkerProcess())
         #expect(try bench.store.jobs().map(\.state) == [.queued])

@@ -21,6 +21,7 @@ public struct DataFolder: Sendable {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         }
         try makeDurable(root)
+        try identify()
     }
 
     // MARK: Receiving
@@ -68,28 +69,48 @@ public struct DataFolder: Sendable {
         let manager = FileManager.default
         let half = try manager.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil)
             + manager.contentsOfDirectory(at: results, includingPropertiesForKeys: nil).filter { $0.pathExtension == "part" }
-        for file in half { try manager.removeItem(at: file) }
+        for file in half {
+            do { try manager.removeItem(at: file) } catch { throw NodeError(.dataFolder, "\(file.path) cannot be removed: \(error)") }
+        }
         return half.count
     }
 
-    /// All instance files, relative to the root.
-    func instanceFiles() throws -> Set<String> {
+    /// All files of instances and results, relative to the root; what lies deeper or is no folder where one should be counts as a file.
+    func files() throws -> Set<String> {
         var files: Set<String> = []
-        for series in try FileManager.default.contentsOfDirectory(atPath: instances.path) {
-            for name in try FileManager.default.contentsOfDirectory(atPath: instances.appending(path: series).path) {
-                files.insert("instances/\(series)/\(name)")
+        for (name, place) in [("instances", instances), ("results", results)] {
+            for folder in try FileManager.default.contentsOfDirectory(atPath: place.path) {
+                guard let names = try? FileManager.default.contentsOfDirectory(atPath: place.appending(path: folder).path) else {
+                    files.insert("\(name)/\(folder)")
+                    continue
+                }
+                for file in names { files.insert("\(name)/\(folder)/\(file)") }
             }
         }
         return files
     }
 
-    /// Puts a file that no row names aside.
-    func setAside(_ path: String) throws {
-        let target = unrecorded.appending(path: path)
+    /// All instance files, relative to the root.
+    func instanceFiles() throws -> Set<String> { try files().filter { $0.hasPrefix("instances/") } }
+
+    /// Puts a file that no row names aside; returns where it is now, relative to the root. None that is there already is replaced.
+    func setAside(_ path: String) throws -> String {
+        var name = path, number = 1
+        while FileManager.default.fileExists(atPath: unrecorded.appending(path: name).path) {
+            number += 1
+            name = "\(path).\(number)"
+        }
+        let target = unrecorded.appending(path: name)
         try FileManager.default.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
         guard rename(root.appending(path: path).path, target.path) == 0 else {
             throw NodeError(.dataFolder, "\(path) cannot be put aside: \(systemReason()).")
         }
+        return "unrecorded/\(name)"
+    }
+
+    /// Removes the folders of series that hold nothing any more. Only while nothing is received: a folder is made once, then filled.
+    func removeEmptyFolders() throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: instances.path) { rmdir(instances.appending(path: name).path) }
     }
 }
 
@@ -131,13 +152,29 @@ func dataSetDigest(ofFile path: String) throws -> String {
     return hexadecimal(hash.finalize())
 }
 
-/// Tells patients apart without keeping who they are: SHA-256 over Patient ID, name and birth date.
+/// Tells patients apart without keeping who they are: the text of a `PatientIdentity`.
 func patientDigest(of dataSet: DataSet) -> String {
-    // Case and empty trailing components of a name mean nothing (PS3.5 6.2.1).
-    let name = (dataSet.string(.patientName) ?? "").uppercased().split(separator: "^", omittingEmptySubsequences: false)
+    let patientID = dataSet.string(.patientID), birthDate = dataSet.string(.patientBirthDate)
+    let name = normalizedName(dataSet.string(.patientName) ?? "")
+    func digest(_ text: String?) -> String? {
+        guard let text, !text.isEmpty else { return nil }
+        return String(hexadecimal(SHA256.hash(data: Data(text.precomposedStringWithCanonicalMapping.utf8))).prefix(32))
+    }
+    // The formula of the first schema: a series that it began goes on.
+    let whole = [patientID ?? "", name, birthDate ?? ""].joined(separator: "\0")
+    // One device sends the ideographic and phonetic groups of a name (PS3.5 6.2.1.2), another the alphabetic one alone.
+    let alphabetic = String(name.prefix { $0 != "=" })
+    return PatientIdentity(
+        whole: hexadecimal(SHA256.hash(data: Data(whole.utf8))), patientID: digest(patientID),
+        issuer: digest(dataSet.string(.issuerOfPatientID)?.uppercased()), name: digest(alphabetic.isEmpty ? name : alphabetic),
+        birthDate: digest(birthDate)
+    ).rawValue
+}
+
+/// A name without what means nothing in it: case and empty trailing components (PS3.5 6.2.1).
+private func normalizedName(_ name: String) -> String {
+    name.uppercased().split(separator: "^", omittingEmptySubsequences: false)
         .map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: "^").trimmingCharacters(in: CharacterSet(charactersIn: "^"))
-    let parts = [dataSet.string(.patientID) ?? "", name, dataSet.string(.patientBirthDate) ?? ""]
-    return hexadecimal(SHA256.hash(data: Data(parts.joined(separator: "\0").utf8)))
 }
 
 func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {

@@ -5,40 +5,46 @@ import Foundation
 import Logging
 import NodeConfiguration
 import NodeStore
-import Synchronization
 
 /// Takes received instances in: each is durable in its place and in the database before success is answered.
 final class Ingest: StorageHandler {
     private let folder: DataFolder
     private let store: Store
-    private let rules: Configuration.Receiving
+    private let watch: FolderWatch
+    private let conflicts: ConflictPolicy
     /// Called when an instance was recorded or an association ended.
     private let arrived: @Sendable () -> Void
     private let logger: Logger
     /// Tells this run's associations from those of runs before.
     private let run = UUID().uuidString
-    private let diskIsFull = Mutex(false)
 
-    init(folder: DataFolder, store: Store, rules: Configuration.Receiving, logger: Logger, arrived: @escaping @Sendable () -> Void) {
+    init(
+        folder: DataFolder, store: Store, watch: FolderWatch, conflicts: ConflictPolicy, logger: Logger, arrived: @escaping @Sendable () -> Void
+    ) {
         self.folder = folder
         self.store = store
-        self.rules = rules
+        self.watch = watch
+        self.conflicts = conflicts
         self.logger = logger
         self.arrived = arrived
     }
 
-    func accepts(_ association: AssociationInfo) -> AssociationRejection? { nil }
+    func accepts(_ association: AssociationInfo) -> AssociationRejection? {
+        watch.admission().associations ? nil : .temporaryCongestion
+    }
 
     func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination {
-        hasRoom() ? .file(folder.newIncomingFile()) : .refuse(.outOfResources)
+        watch.admission().instances ? .file(folder.newIncomingFile()) : .refuse(.outOfResources)
     }
 
     func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus {
         // Gone already when all went well.
         defer { unlink(file.path) }
         do {
-            try takeIn(request, in: file, on: association)
-            return .success
+            return try takeIn(request, in: file, on: association)
+        } catch where !watch.admission().folder {
+            logger.error("Instance \(request.sopInstanceUID) from \(association.callingAETitle) cannot be kept: \(error)")
+            return .outOfResources
         } catch let error as NodeError where error.code == .mismatch {
             logger.error("Refused instance \(request.sopInstanceUID) from \(association.callingAETitle): \(error)")
             return .dataSetDoesNotMatch
@@ -68,7 +74,7 @@ final class Ingest: StorageHandler {
 
     private func key(_ association: AssociationInfo) -> String { "\(run)/\(association.id)" }
 
-    private func takeIn(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) throws {
+    private func takeIn(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) throws -> DIMSEStatus {
         let dataSet = try file.header()
         let header = try SliceHeader(dataSet)
         guard header.sopInstanceUID == request.sopInstanceUID, header.sopClassUID == request.sopClassUID else {
@@ -85,15 +91,35 @@ final class Ingest: StorageHandler {
         let record = AssociationRecord(
             key: key(association), callingAETitle: association.callingAETitle.string, calledAETitle: association.calledAETitle.string,
             peer: association.peerAddress)
-        switch try store.record(instance, of: record, directories: place.directories, at: Date(), flush: file.flush) {
+        let outcome = try store.record(
+            instance, of: record, directories: place.directories, conflicts: conflicts, at: Date(), flush: file.flush)
+        let name = "Instance \(instance.sopInstanceUID) from \(association.callingAETitle)"
+        switch outcome {
         case .new: break
-        case .known(let known):
-            // The same data set: taking the place of the older file cannot lose anything, even if somebody removed that one.
-            if known != place.path { rename(folder.root.appending(path: place.path).path, folder.root.appending(path: known).path) }
-        case .replacement: logger.warning("Instance \(instance.sopInstanceUID) came again with other content; the later one counts.")
-        case .quarantined(let reason): logger.warning("Instance \(instance.sopInstanceUID) is kept apart. \(reason)")
+        case .known(let known, let size): try keepNewer(place.path, of: instance.size, for: known, of: size)
+        case .restored(let deleted): logger.notice("\(name) is there again; retention had deleted it on \(deleted.formatted(.iso8601)).")
+        case .replacement: logger.warning("\(name) came again with other content; the later one counts.")
+        case .keptBehindFirst: logger.warning("\(name) came again with other content; the first one counts.")
+        case .quarantined(let reason): logger.warning("\(name) is kept apart. \(reason)")
+        case .refused:
+            unlink(folder.root.appending(path: place.path).path)
+            logger.warning("Refused \(name): another content has that SOP Instance UID.")
+            return .duplicateSOPInstance
         }
         arrived()
+        return .success
+    }
+
+    /// Of two files with the same data set keeps the new one, whose bytes are flushed: the older one's may be on their way, lost or cut short.
+    private func keepNewer(_ new: String, of newSize: Int, for known: String, of knownSize: Int) throws {
+        guard known != new else { return }
+        let place = folder.root.appending(path: known)
+        guard rename(folder.root.appending(path: new).path, place.path) == 0 else {
+            throw NodeError(.dataFolder, "\(known) cannot be replaced: \(systemReason()).")
+        }
+        try makeDurable(place.deletingLastPathComponent())
+        // The file meta information names the sender, and so may be longer or shorter.
+        if newSize != knownSize { try store.replaced(fileAt: known, size: newSize) }
     }
 
     /// Why an instance makes no job; nil for a CT slice.
@@ -105,35 +131,14 @@ final class Ingest: StorageHandler {
         default: "Stored but not contoured: not CT but SOP class \(header.sopClassUID)."
         }
     }
-
-    /// Whether the disk is above the watermark; tells the log when that changes.
-    private func hasRoom() -> Bool {
-        let free: (bytes: Int64, percent: Double)
-        do { free = try folder.freeSpace() } catch {
-            logger.error("\(error)")
-            return false
-        }
-        let isFull = !rules.hasRoom(free)
-        let changed = diskIsFull.withLock { full in
-            defer { full = isFull }
-            return full != isFull
-        }
-        if changed, isFull {
-            logger.error(
-                """
-                The disk of \(folder.root.path) has \(free.bytes >> 20) MB (\(Int(free.percent)) %) left, under the watermark of \
-                \(rules.minimumFreeMegabytes) MB or \(rules.minimumFreePercent) %: C-STORE is answered 0xA700 until there is room.
-                """)
-        } else if changed {
-            logger.notice("The disk of \(folder.root.path) has room again.")
-        }
-        return !isFull
-    }
 }
 
-extension Configuration.Receiving {
-    /// Whether a disk with that much free is above the watermark.
-    func hasRoom(_ free: (bytes: Int64, percent: Double)) -> Bool {
-        free.bytes >= Int64(minimumFreeMegabytes) << 20 && free.percent >= minimumFreePercent
+extension ConflictPolicy {
+    init(_ setting: Configuration.Conflicts) {
+        self = switch setting {
+        case .keepFirst: .keepFirst
+        case .keepLast: .keepLast
+        case .refuse: .refuse
+        }
     }
 }

@@ -10,6 +10,7 @@ import Synchronization
 struct WorkerService: Service {
     let store: Store
     let folder: DataFolder
+    let watch: FolderWatch
     let configuration: Configuration
     let executable: URL
     var arguments = ["worker"]
@@ -26,7 +27,8 @@ struct WorkerService: Service {
                 for (number, alarm) in alarms.enumerated() {
                     group.addTask {
                         await alarm.answer("worker \(number + 1)", logger: logger) {
-                            while let (ticket, process) = try running.start({ try store.claimJob(alive: $0, at: Date()) }) {
+                            // Without its folder every attempt would be lost, and what one wrote would land below a mount point.
+                            while watch.admission().folder, let (ticket, process) = try running.start({ try store.claimJob(alive: $0, at: Date()) }) {
                                 defer { running.end(ticket.id) }
                                 try run(ticket, in: process)
                                 ended()
@@ -60,7 +62,7 @@ struct WorkerService: Service {
         // The attempt's number keeps a worker that outlives its node for a moment out of the next one's folder.
         let part = folder.results.appending(path: "\(ticket.id).\(ticket.attempt).part")
         try? manager.removeItem(at: part)
-        try manager.createDirectory(at: part, withIntermediateDirectories: true)
+        try manager.createDirectory(at: part, withIntermediateDirectories: false)
         defer { try? manager.removeItem(at: part) }
         let request = WorkerRequest(
             inputs: ticket.paths.map { folder.root.appending(path: $0).path }, output: part.path, templateSet: ticket.templateSet,
@@ -143,6 +145,9 @@ enum ResultCheck {
         try demand("SOP Class UID", dataSet.string(.sopClassUID), object.sopClassUID)
         try demand("SOP Instance UID", dataSet.string(.sopInstanceUID), object.sopInstanceUID)
         try demand("Study Instance UID", dataSet.string(.studyInstanceUID), ticket.studyInstanceUID)
-        try demand("patient", patientDigest(of: dataSet), ticket.patientDigest)
+        let patient = PatientIdentity(rawValue: patientDigest(of: dataSet))
+        guard patient.isSame(as: PatientIdentity(rawValue: ticket.patientDigest)) else {
+            throw NodeError(.worker, "\(object.kind) of job \(ticket.id) has another patient than its source.")
+        }
     }
 }

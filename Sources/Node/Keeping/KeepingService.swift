@@ -1,0 +1,75 @@
+import Foundation
+import Logging
+import NodeConfiguration
+import NodeStore
+import ServiceLifecycle
+
+/// Watches the data folder, and deletes what retention gives free.
+struct KeepingService: Service {
+    let store: Store
+    let folder: DataFolder
+    let watch: FolderWatch
+    let rule: RetentionRule
+    let alarm = Alarm()
+    let logger: Logger
+
+    /// Series deleted before the loop looks round again.
+    private static let batch = 100
+
+    /// Ends with an error when only a new start of the node helps.
+    func run() async throws {
+        let (failures, failed) = AsyncStream<any Error>.makeStream()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await alarm.answer("keeping", logger: logger) {
+                    do { try watch.demandOpenDatabase() } catch { failed.yield(error) }
+                    return try keep(at: Date())
+                }
+                failed.finish()
+            }
+            group.addTask { for await failure in failures { throw failure } }
+            try await group.waitForAll()
+        }
+    }
+
+    /// Looks once; returns when to look again at the latest.
+    func keep(at now: Date) throws -> Date? {
+        guard watch.admission().folder else { return nil }
+        for _ in 0..<Self.batch {
+            guard let deletion = try store.delete(by: rule, at: now) else { return nil }
+            do {
+                try folder.remove(deletion.files, folders: deletion.folders)
+                logger.info("Deleted \(deletion.files.count) files of series \(deletion.seriesInstanceUID). \(deletion.reason)")
+            } catch { logger.error("Files of series \(deletion.seriesInstanceUID) are deleted on record and go at the next start: \(error)") }
+        }
+        return now
+    }
+}
+
+extension RetentionRule {
+    init(_ settings: Configuration.Retention) {
+        self.init(delivered: settings.deliveredDays.map { $0 * 86400 }, notContoured: settings.notContouredDays.map { $0 * 86400 })
+    }
+}
+
+extension DataFolder {
+    /// Removes files and folders that the database says are deleted; those that are gone are none's loss. Durable on return.
+    func remove(_ files: [String], folders: [String]) throws {
+        var touched: Set<URL> = []
+        for file in files.map({ root.appending(path: $0) }) {
+            guard unlink(file.path) == 0 || errno == ENOENT else { throw NodeError(.dataFolder, "\(file.path) cannot be deleted: \(systemReason()).") }
+            touched.insert(file.deletingLastPathComponent())
+        }
+        for place in folders.map({ root.appending(path: $0) }) {
+            // In one step out of its name: half a folder of results would look like one to which something happened.
+            let half = place.appendingPathExtension("part")
+            guard rename(place.path, half.path) == 0 else {
+                guard errno == ENOENT else { throw NodeError(.dataFolder, "\(place.path) cannot be deleted: \(systemReason()).") }
+                continue
+            }
+            try FileManager.default.removeItem(at: half)
+            touched.insert(place.deletingLastPathComponent())
+        }
+        for folder in touched where FileManager.default.fileExists(atPath: folder.path) { try makeDurable(folder) }
+    }
+}
