@@ -13,6 +13,9 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+// Optimised in debug builds too: loops over voxels take minutes otherwise, and tests run them whole.
+let optimised: [SwiftSetting] = [.unsafeFlags(["-O"], .when(configuration: .debug))]
+
 /// The rooms of the house and what each may import; Tests/ArchitectureTests holds the sources to it.
 let package = Package(
     name: "medlsam-node",
@@ -34,11 +37,9 @@ let package = Package(
         .target(name: "DICOMCore", dependencies: ["CDCMTK", crypto]),
         .target(name: "DICOMNetwork", dependencies: ["DICOMCore", "CDCMTK", logging]),
         .target(name: "ImagingGeometry"),
-        .target(name: "DICOMImaging", dependencies: ["DICOMCore", "ImagingGeometry", "CGDCM", "CZlib"]),
+        .target(name: "DICOMImaging", dependencies: ["DICOMCore", "ImagingGeometry", "CGDCM", "CZlib"], swiftSettings: optimised),
         .target(name: "ModelRuntime", dependencies: ["COpenVINO", crypto]),
-        // Optimised in debug builds too: its loops over voxels take minutes otherwise, and tests run it whole.
-        .target(name: "MedLSAM", dependencies: ["ImagingGeometry", "ModelRuntime"],
-                swiftSettings: [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+        .target(name: "MedLSAM", dependencies: ["ImagingGeometry", "ModelRuntime"], swiftSettings: optimised),
         .target(name: "NodeStore", dependencies: [grdb]),
         .target(name: "NodeConfiguration", dependencies: ["DICOMCore", "CRE2", yams]),
         .target(name: "Node", dependencies: [
@@ -52,7 +53,7 @@ let package = Package(
         .testTarget(name: "DICOMCoreTests", dependencies: ["DICOMCore", "NodeTesting"]),
         .testTarget(name: "DICOMNetworkTests", dependencies: ["DICOMNetwork", "NodeTesting"]),
         .testTarget(name: "ImagingGeometryTests", dependencies: ["ImagingGeometry", "NodeTesting"]),
-        .testTarget(name: "DICOMImagingTests", dependencies: ["DICOMImaging", "NodeTesting"]),
+        .testTarget(name: "DICOMImagingTests", dependencies: ["DICOMImaging", "NodeTesting"], swiftSettings: optimised),
         .testTarget(name: "ModelRuntimeTests", dependencies: ["ModelRuntime", "NodeTesting"]),
         .testTarget(name: "MedLSAMTests", dependencies: ["MedLSAM", "NodeTesting"]),
         .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting", grdb]),

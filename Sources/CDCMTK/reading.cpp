@@ -53,6 +53,24 @@ OFCondition readUntil(const DcmTagKey &stop, DcmInputStream &stream, cdcmtk_file
     return result;
 }
 
+/// Reads a file in an encapsulated transfer syntax younger than the toolkit, such as High-Throughput JPEG 2000, of which the toolkit
+/// says that there is no header. Data sets are in explicit VR little endian in all of these (PS3.5 A.4), as in one that it knows.
+OFCondition readYoung(const DcmTagKey &stop, DcmInputStream &stream, DcmFileFormat &format) {
+    DcmMetaInfo &meta = *format.getMetaInfo();
+    DcmDataset &dataset = *format.getDataset();
+    meta.transferInit();
+    OFCondition result = stream.status().bad() ? stream.status() : meta.read(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength);
+    meta.transferEnd();
+    OFString uid;
+    if (result.good()) result = meta.findAndGetOFString(DCM_TransferSyntaxUID, uid);
+    const OFString encapsulated = "1.2.840.10008.1.2.4.";
+    if (result.bad() || uid.compare(0, encapsulated.size(), encapsulated) != 0) return EC_FileMetaInfoHeaderMissing;
+    dataset.transferInit();
+    result = dataset.readUntilTag(stream, EXS_JPEG2000, EGL_noChange, DCM_MaxReadLength, stop);
+    dataset.transferEnd();
+    return result;
+}
+
 template <class T> int toDoubles(DcmElement *found, OFCondition (DcmElement::*get)(T *&), double **values, size_t *count) {
     T *raw = nullptr;
     if ((found->*get)(raw).bad()) return 0;
@@ -71,8 +89,14 @@ cdcmtk_file *cdcmtk_file_create(cdcmtk_error *error) {
 cdcmtk_file *cdcmtk_file_load(const char *path, int has_stop, uint16_t group, uint16_t element, cdcmtk_error *error) {
     return guarded<cdcmtk_file *>(error, nullptr, [&]() -> cdcmtk_file * {
         auto file = std::make_unique<cdcmtk_file>();
+        const DcmTagKey stop = has_stop ? DcmTagKey(group, element) : DCM_UndefinedTagKey;
         face::Shallow<DcmInputFileStream> stream{OFFilename(path)};
-        const OFCondition result = readUntil(has_stop ? DcmTagKey(group, element) : DCM_UndefinedTagKey, stream, *file);
+        OFCondition result = readUntil(stop, stream, *file);
+        if (result == EC_FileMetaInfoHeaderMissing) {
+            file = std::make_unique<cdcmtk_file>();
+            face::Shallow<DcmInputFileStream> again{OFFilename(path)};
+            result = readYoung(stop, again, file->format);
+        }
         if (result.bad()) return face::fail(error, CDCMTK_CANNOT_READ, "%s", result.text()), nullptr;
         return file.release();
     });

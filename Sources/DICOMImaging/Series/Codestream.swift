@@ -25,6 +25,14 @@ struct Codestream {
         }
     }
 
+    /// Whether a JPEG-LS stream has its end, be it padded.
+    ///
+    /// CharLS 2.4 takes seconds to find that a stream without one is truncated.
+    static func isComplete(jpegLS stream: [UInt8]) -> Bool {
+        let end = stream.lastIndex { $0 != 0 } ?? 0
+        return end > 0 && stream[end] == 0xD9 && stream[end - 1] == 0xFF
+    }
+
     /// SOF0 to SOF15 and JPEG-LS's SOF55; three of the range are other segments.
     private static func isFrameHeader(_ marker: Int) -> Bool {
         marker == 0xF7 || (0xC0...0xCF).contains(marker) && ![0xC4, 0xC8, 0xCC].contains(marker)

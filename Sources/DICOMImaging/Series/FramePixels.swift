@@ -63,6 +63,7 @@ struct FramePixels {
             return try format.decoded(header, words)
         case .jpegLS:
             let header = try checked(try .jpeg(bytes))
+            guard Codestream.isComplete(jpegLS: bytes) else { throw Refusal(.unreadable, "its codestream is truncated") }
             try codec { reason, size in
                 cgdcm_decode_jpegls(bytes, bytes.count, UInt32(format.columns), UInt32(format.rows), UInt32(header.precision), words.baseAddress, reason, size)
             }
