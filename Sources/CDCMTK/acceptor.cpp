@@ -1,4 +1,5 @@
 #include "association.hpp"
+#include "request.hpp"
 #include <algorithm>
 #include <cstring>
 #include <dcmtk/dcmnet/cond.h>
@@ -128,6 +129,19 @@ OFCondition face::readCommand(cdcmtk_association &self) {
 
 namespace {
 
+/// Whether the request that lies in the socket's buffer is sound; one that is not is read off and aborted.
+bool isSound(int socket) {
+    std::vector<uint8_t> pdu(6);
+    if (recv(socket, pdu.data(), pdu.size(), MSG_PEEK | MSG_DONTWAIT) != 6) return false;
+    pdu.resize(6 + (size_t(pdu[2]) << 24 | pdu[3] << 16 | pdu[4] << 8 | pdu[5]));
+    const ssize_t there = recv(socket, pdu.data(), pdu.size(), MSG_PEEK | MSG_DONTWAIT);
+    if (there == static_cast<ssize_t>(pdu.size()) && request::isWhole(pdu.data(), pdu.size())) return true;
+    const uint8_t abort[] = {7, 0, 0, 0, 0, 4, 0, 0, 2, 6}; // by the service provider: invalid PDU parameter value, PS3.8 9.3.8
+    recv(socket, pdu.data(), pdu.size(), MSG_DONTWAIT);
+    send(socket, abort, sizeof abort, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return false;
+}
+
 /// Takes over the socket; the lock is held only while a request that lies in the socket's buffer is read.
 OFCondition takeOver(cdcmtk_association &self, int socket, uint32_t max_pdu) {
     const std::lock_guard<std::mutex> lock(handover);
@@ -162,6 +176,7 @@ cdcmtk_association *cdcmtk_association_receive(int socket, const cdcmtk_identity
         self->timeout = timeout_seconds;
         self->implementationClass = identity->implementation_class;
         self->implementationVersion = identity->implementation_version;
+        if (!isSound(socket)) return close(socket), fail(error, CDCMTK_PROTOCOL, "an item of the association request is longer than what holds it, or than its kind may be"), nullptr;
         const OFCondition result = takeOver(*self, socket, identity->max_pdu);
         if (result.bad()) return failNetwork(error, result), nullptr;
         face::introduce(self->association->params, identity);
