@@ -1,5 +1,6 @@
 import DICOMCore
 import Foundation
+import ImagingGeometry
 
 /// What SEG and RTSTRUCT have in common: identity, patient, study, series, equipment (PS3.3 C.7 and C.12).
 struct ResultHeader {
@@ -20,7 +21,7 @@ struct ResultHeader {
     /// The UID of something that belongs to this result; the same input, settings, template set, models and software give the same.
     func uid(_ role: String) -> UID {
         .derived(from: [role, kind.rawValue, "\(variant.count)"] + variant + [series.seriesInstanceUID.string]
-            + series.instances.map(\.sopInstanceUID.string).sorted() + [context.templateSet, context.templateSetVersion, context.softwareVersion]
+            + series.frames.map { $0.instance.sopInstanceUID.string + ($0.number.map { " \($0)" } ?? "") }.sorted() + [context.templateSet, context.templateSetVersion, context.softwareVersion]
             + context.models.flatMap { [$0.name, $0.version, $0.digest] })
     }
 
@@ -119,22 +120,35 @@ extension DataSet {
         try item.set(.referencedSOPInstanceUID, instance.sopInstanceUID)
         return item
     }
+
+    /// References an image, or a frame of one by its number (PS3.3 table 10-3).
+    func addReference(_ tag: Tag, to frame: SourceFrame) throws -> DataSet {
+        let item = try addReference(tag, to: frame.instance)
+        if let number = frame.number { try item.set(.referencedFrameNumber, number) }
+        return item
+    }
 }
 
 extension ResultSegment {
-    /// Why nothing is drawn for this structure; nil where something is.
-    func absence(on series: CTSeries) throws -> String? {
+    /// What is drawn for this structure, on the source's own slices; or why nothing is.
+    enum Drawing {
+        case mask(SourceMask)
+        case absent(String)
+
+        var mask: SourceMask? { if case .mask(let mask) = self { mask } else { nil } }
+        var absence: String? { if case .absent(let reason) = self { reason } else { nil } }
+    }
+
+    func drawing(on series: CTSeries) throws -> Drawing {
         switch state {
-        case .notInFieldOfView: return "not in the field of view"
-        case .withheld(let reason): return "withheld: \(reason)"
-        case .failed(let reason): return "failed: \(reason)"
+        case .notInFieldOfView: return .absent("not in the field of view")
+        case .withheld(let reason): return .absent("withheld: \(reason)")
+        case .failed(let reason): return .absent("failed: \(reason)")
         case .segmented: break
         }
-        guard let mask, mask.voxels.withUnsafeBufferPointer(holdsAny) else { return "segmented, but empty" }
-        guard mask.geometry == series.volume.geometry else {
-            throw ImagingError(.otherGrid, "Mask of \(name) is not on the grid of series \(series.seriesInstanceUID).")
-        }
-        return nil
+        let drawn = try mask.map { try series.sourceMask($0, of: name) }
+        guard let drawn, drawn.voxels.withUnsafeBufferPointer(holdsAny) else { return .absent("segmented, but empty") }
+        return .mask(drawn)
     }
 
     /// What a reader of the object should know of it, in words.

@@ -26,7 +26,7 @@ public struct ResultSegment: Sendable {
     public var state: SegmentState
     /// 0 to 1; nil where none was computed.
     public var confidence: Double?
-    /// On the source's own grid; anything but `segmented` needs none.
+    /// On the volume's grid (`CTSeries.volume`), from which the writers bring it onto the source's slices; anything but `segmented` needs none.
     public var mask: Mask?
 
     public init(name: String, category: CodedConcept, type: CodedConcept, laterality: CodedConcept? = nil, color: SIMD3<UInt8>,

@@ -98,8 +98,8 @@ struct TemplateCommand: ParsableCommand {
             for file in files {
                 let headers = try DataSet(contentsOf: file, stoppingBefore: .studyDate)
                 guard headers.uid(.sopClassUID) == SOPClass.rtStructureSetStorage else { continue }
-                masks.merge(try StructureSetReader.masks(
-                    in: DataSet(contentsOf: file), geometry: series.volume.geometry, frameOfReferenceUID: series.frameOfReferenceUID)) { first, _ in first }
+                let drawn = try StructureSetReader.masks(in: DataSet(contentsOf: file), grid: series.grid, frameOfReferenceUID: series.frameOfReferenceUID)
+                masks.merge(drawn.mapValues(series.grid.workingMask)) { first, _ in first }
             }
             guard !masks.isEmpty else { throw CommandFailure(.unusableInput, "\(folder) holds no contour on its CT.") }
             print("\(folder): \(masks.keys.sorted().joined(separator: " "))")

@@ -103,7 +103,7 @@ import Testing
         var later = ResultFixture.context, other = ResultFixture.context, shorter = series
         later.contentDate += 100
         other.models[0].digest = "ef"
-        shorter.instances[0].sopInstanceUID = UID("1.2.3")!
+        shorter.frames[0].instance.sopInstanceUID = UID("1.2.3")!
         let first = try uid(ResultFixture.context, series)
         #expect(try uid(later, series) == first)
         #expect(try uid(other, series) != first)

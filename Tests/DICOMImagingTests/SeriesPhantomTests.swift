@@ -101,7 +101,8 @@ import Testing
     @Test func aGapIsRefusedInTheDocumentedWords() throws {
         try withSeries(Phantom(slices: 9, spacingMM: [3, 3, 1])) { paths in
             let error = try #require(throws: ImagingError.self) { try CTSeries.read(paths: paths.enumerated().filter { ![3, 4].contains($0.offset) }.map(\.element)) }
-            #expect(error.message == "Series \(Phantom().seriesInstanceUID) rejected: slice spacing varies 1.0-3.0 mm (tolerance 0.1).")
+            #expect(error.message == "Series \(Phantom().seriesInstanceUID) rejected: slice spacing varies 1.0-3.0 mm (tolerance 0.1), "
+                + "and slices are missing: 3.0 mm after slice 3 of 7.")
             #expect(error.code == .irregular)
         }
     }
@@ -126,15 +127,9 @@ import Testing
     @Test func whatIsNoRegularStackIsRefused() throws {
         let double = try refusal { slice, k in if k > 3 { try slice.set(.imagePositionPatient, try position(of: Phantom(slices: 8), k - 1)) } }
         #expect(double.code == .irregular && double.message.contains("same position") && double.message.contains(Phantom().sopInstanceUID(4).string))
-        let tilt = try refusal { slice, k in
-            var p = try position(of: Phantom(slices: 8), k)
-            p[1] += Double(k) * 0.5
-            try slice.set(.imagePositionPatient, p)
-        }
-        #expect(tilt.code == .irregular && tilt.message.contains("gantry tilt"))
-        try withSeries(Phantom(slices: 4)) { paths in
+        try withSeries(Phantom(slices: 2)) { paths in
             let few = try #require(throws: ImagingError.self) { try CTSeries.read(paths: paths) }
-            #expect(few.message.contains("holds 4 slices"))
+            #expect(few.message.contains("holds 2 slices"))
         }
     }
 
@@ -155,15 +150,14 @@ import Testing
         .init(name: "birth date", code: .inconsistent, words: "differ in patient") { try $0.set(.patientBirthDate, "19710101") },
         .init(name: "study", code: .inconsistent, words: "Study Instance UID") { try $0.set(.studyInstanceUID, "1.2.3") },
         .init(name: "frame of reference", code: .inconsistent, words: "Frame of Reference UID") { try $0.set(.frameOfReferenceUID, "1.2.3") },
-        .init(name: "spacing", code: .inconsistent, words: "Pixel Spacing") { try $0.set(.pixelSpacing, [3, 3.01]) },
-        .init(name: "orientation", code: .inconsistent, words: "Image Orientation") { try $0.set(.imageOrientationPatient, [0, 1, 0, 1, 0, 0]) },
-        .init(name: "matrix", code: .inconsistent, words: "Rows or Columns") { try $0.set(.rows, 63) },
         .init(name: "no position", code: .unreadable, words: "Image Position") { $0.remove(.imagePositionPatient) },
         .init(name: "two numbers of position", code: .unreadable, words: "Image Position") { try $0.set(.imagePositionPatient, [1, 2]) },
         .init(name: "no orientation", code: .unreadable, words: "Image Orientation") { $0.remove(.imageOrientationPatient) },
         .init(name: "crooked orientation", code: .unreadable, words: "right angle") { try $0.set(.imageOrientationPatient, [1, 0, 0, 0.1, 1, 0]) },
         .init(name: "null orientation", code: .unreadable, words: "right angle") { try $0.set(.imageOrientationPatient, [0, 0, 0, 0, 0, 0]) },
         .init(name: "no spacing", code: .unreadable, words: "Pixel Spacing") { $0.remove(.pixelSpacing) },
+        .init(name: "a position out of this world", code: .unreadable, words: "Image Position") { try $0.set(.imagePositionPatient, [0, 1e300, 0]) },
+        .init(name: "spacing without end", code: .unreadable, words: "Pixel Spacing") { try $0.set(.pixelSpacing, [1e-300, 1e-300]) },
         .init(name: "spacing of nothing", code: .unreadable, words: "Pixel Spacing") { try $0.set(.pixelSpacing, [0, 3]) },
         .init(name: "no frame of reference", code: .unreadable, words: "Frame of Reference") { $0.remove(.frameOfReferenceUID) },
         .init(name: "no slope", code: .unreadable, words: "Rescale Slope") { $0.remove(.rescaleSlope) },
@@ -187,10 +181,19 @@ import Testing
         #expect(error.message.contains(phantom.sopInstanceUID(5).string) && error.message.contains(spoil.words), "\(spoil.name): \(error)")
     }
 
-    @Test func enhancedCTIsRefusedForNow() throws {
-        try withSeries(change: { slice, k in if k == 0 { try slice.set(.sopClassUID, SOPClass.enhancedCTImageStorage.string) } }) { paths in
-            let error = try #require(throws: ImagingError.self) { try CTSeries.read(paths: paths) }
-            #expect(error.code == .unsupported && error.message.contains("Enhanced CT is not supported yet"))
+    @Test func aSliceOfOtherMatrixSpacingOrDirectionIsNoneOfTheStack() throws {
+        let changes: [(words: String, change: (DataSet) throws -> Void)] = [
+            ("Pixel Spacing", { try $0.set(.pixelSpacing, [3, 3.01]) }), ("Image Orientation", { try $0.set(.imageOrientationPatient, [0, 1, 0, 1, 0, 0]) }),
+            ("Rows or Columns", { try $0.set(.rows, 63) }),
+        ]
+        for (words, change) in changes {
+            // In the middle it leaves a hole behind.
+            let error = try refusal { slice, k in if k == 5 { try change(slice) } }
+            #expect(error.code == .irregular && error.message.contains("slices are missing") && error.message.contains("other \(words)"), "\(error)")
+            try withSeries(change: { slice, k in if k == 7 { try change(slice) } }) { paths in
+                let series = try CTSeries.read(paths: paths)
+                #expect(series.frames.count == 7 && series.warnings.count == 1 && series.warnings[0].contains("other \(words)"), "\(series.warnings)")
+            }
         }
     }
 
@@ -211,7 +214,7 @@ import Testing
         let headers = try (0..<9).map { try SliceHeader(try phantom.slice($0)) }
         #expect(SliceStack.gap(in: headers.shuffled()) == nil)
         #expect(SliceStack.gap(in: headers + headers) == nil)
-        #expect(SliceStack.gap(in: headers.enumerated().filter { $0.offset != 4 }.map(\.element)) == "slice spacing varies 5.0-10.0 mm (tolerance 0.1)")
+        #expect(SliceStack.gap(in: headers.enumerated().filter { $0.offset != 4 }.map(\.element))?.hasPrefix("slice spacing varies 5.0-10.0 mm (tolerance 0.1)") == true)
         #expect(SliceStack.gap(in: Array(headers.prefix(2)))?.contains("holds 2 slices") == true)
         #expect(SliceStack.gap(in: []) == nil)
         let copy = try JSONDecoder().decode([SliceHeader].self, from: try JSONEncoder().encode(headers))

@@ -12,6 +12,10 @@ public struct Phantom: Sendable {
     /// Slope and intercept that the stored values need to become Hounsfield units.
     public var slope = 1.0, intercept = -1024.0
     public var bitsStored = 16, isSigned = false
+    /// Where the slices lie along the normal from the first one, in millimetres; nil: evenly, as the geometry says.
+    public var heightsMM: [Double]?
+    /// How far slices are shifted along columns and rows, a millimetre of height: the tangent of a gantry's tilt.
+    public var lean = SIMD2<Double>.zero
 
     /// Centred on the patient's origin.
     public init(name: String = "head", columns: Int = 64, rows: Int = 64, slices: Int = 24, spacingMM: SIMD3<Double> = [3, 3, 5],
@@ -42,7 +46,14 @@ public struct Phantom: Sendable {
         return 40
     }
 
-    /// The volume that a reader must find.
+    /// Patient position of a pixel of slice k.
+    public func positionLPS(_ i: Double, _ j: Double, slice k: Int) -> SIMD3<Double> {
+        let height = heightsMM?[k] ?? Double(k) * geometry.spacingMM.z
+        return geometry.indexToPatient([i, j, height / geometry.spacingMM.z])
+            + height * (lean.x * geometry.columnIndexDirection + lean.y * geometry.rowIndexDirection)
+    }
+
+    /// The volume that a reader must find, where the slices are even and upright.
     public func volume() -> Volume {
         Volume(geometry: geometry, voxels: (0..<geometry.count).map {
             Self.hounsfield(atLPS: geometry.indexToPatient(SIMD3<Double>(geometry.index(atOffset: $0))))
@@ -64,7 +75,7 @@ public struct Phantom: Sendable {
             (.acquisitionNumber, "1"), (.instanceNumber, "\(geometry.size.z - k)"), (.photometricInterpretation, "MONOCHROME2"),
             (.rescaleType, "HU"), (.windowCenter, "40"), (.windowWidth, "400"),
         ] { try d.set(tag, value) }
-        let a = geometry.columnIndexDirection, b = geometry.rowIndexDirection, position = geometry.indexToPatient([0, 0, Double(k)])
+        let a = geometry.columnIndexDirection, b = geometry.rowIndexDirection, position = positionLPS(0, 0, slice: k)
         try d.set(.imageOrientationPatient, [a.x, a.y, a.z, b.x, b.y, b.z])
         try d.set(.imagePositionPatient, [position.x, position.y, position.z])
         try d.set(.pixelSpacing, [geometry.spacingMM.y, geometry.spacingMM.x])
@@ -83,7 +94,7 @@ public struct Phantom: Sendable {
         var bytes: [UInt8] = []
         for j in 0..<geometry.size.y {
             for i in 0..<geometry.size.x {
-                let units = Self.hounsfield(atLPS: geometry.indexToPatient([Double(i), Double(j), Double(k)]))
+                let units = Self.hounsfield(atLPS: positionLPS(Double(i), Double(j), slice: k))
                 let stored = Int(((Double(units) - intercept) / slope).rounded()) & (1 << bitsStored - 1)
                 bytes.append(UInt8(stored & 0xFF))
                 if bitsStored > 8 { bytes.append(UInt8(stored >> 8)) }

@@ -1,7 +1,10 @@
 import DICOMCore
 import ImagingGeometry
 
-/// Writes a result as a Segmentation object (PS3.3 A.51): BINARY, on the source's own pixels, frames without a pixel left out.
+/// Writes a result as a Segmentation object (PS3.3 A.51): BINARY, on the source's own slices and pixels, frames without a pixel left out.
+///
+/// Each frame states the plane of the slice it lies on. Where the slices are not evenly spaced or not upright upon each other, Spacing
+/// Between Slices is left out, since no number would be true.
 ///
 /// A structure without a mask gets no Segment item: validators let one without frames pass, but viewers hang on it
 /// (OHIF/Viewers#3991). Image Comments states each such structure with its reason, and so does the structure set.
@@ -14,23 +17,23 @@ public enum SegmentationWriter {
     /// - Throws: `nothingSegmented` when no structure has a mask, since a SEG without frames is none; `otherGrid` when a mask is not
     ///   on the series' grid.
     public static func make(segments: [ResultSegment], series: CTSeries, source: DataSet, context: ResultContext) throws -> ResultObject {
-        let absences = try segments.map { try $0.absence(on: series) }
-        let drawn = zip(segments, absences).filter { $1 == nil }.map(\.0)
+        let drawings = try segments.map { try $0.drawing(on: series) }
+        let drawn = zip(segments, drawings).filter { $1.mask != nil }.map(\.0), masks = drawings.compactMap(\.mask)
         guard !drawn.isEmpty else {
             throw ImagingError(.nothingSegmented, "Series \(series.seriesInstanceUID): no structure was segmented, so there is no SEG to write.")
         }
         let header = ResultHeader(kind: .segmentation, series: series, source: source, context: context, variant: drawn.map(\.name))
-        let frames = frames(of: drawn)
+        let frames = frames(of: masks)
         let d = DataSet()
         try header.write(to: d)
         try writeImage(d, header: header, frames: frames)
-        try d.set(.imageComments, comments(segments, absences))
+        try d.set(.imageComments, comments(segments, drawings.map(\.absence)))
         try writeReferences(d, series)
         for (index, segment) in drawn.enumerated() { try writeSegment(d, number: index + 1, segment, header) }
         try writeDimensions(d, header.uid("dimensions"))
         try writeShared(d, header)
         try writePerFrame(d, frames, series)
-        try d.set(.pixelData, bytes: pixels(frames, of: drawn))
+        try d.set(.pixelData, bytes: pixels(frames, of: masks))
         return header.object(d, .explicitVRLittleEndian)
     }
 
@@ -40,22 +43,19 @@ public enum SegmentationWriter {
         let slice: Int
     }
 
-    private static func frames(of segments: [ResultSegment]) -> [Frame] {
-        segments.enumerated().flatMap { index, segment -> [Frame] in
-            guard let mask = segment.mask else { return [] }
-            let area = mask.geometry.size.x * mask.geometry.size.y
-            return mask.voxels.withUnsafeBufferPointer { voxels in
-                (0..<mask.geometry.size.z).filter { holdsAny(UnsafeBufferPointer(rebasing: voxels[$0 * area..<($0 + 1) * area])) }
+    private static func frames(of masks: [SourceMask]) -> [Frame] {
+        masks.enumerated().flatMap { index, mask in
+            mask.voxels.withUnsafeBufferPointer { voxels in
+                (0..<mask.grid.slices).filter { holdsAny(UnsafeBufferPointer(rebasing: voxels[mask.range(ofSlice: $0)])) }
             }.map { Frame(segment: index, slice: $0) }
         }
     }
 
-    private static func pixels(_ frames: [Frame], of segments: [ResultSegment]) -> [UInt8] {
-        let size = segments[0].mask!.geometry.size, area = size.x * size.y
-        var packing = BitPacking(pixels: frames.count * area)
+    private static func pixels(_ frames: [Frame], of masks: [SourceMask]) -> [UInt8] {
+        var packing = BitPacking(pixels: frames.count * masks[0].grid.columns * masks[0].grid.rows)
         for frame in frames {
-            segments[frame.segment].mask!.voxels.withUnsafeBufferPointer {
-                packing.append(UnsafeBufferPointer(rebasing: $0[frame.slice * area..<(frame.slice + 1) * area]))
+            masks[frame.segment].voxels.withUnsafeBufferPointer {
+                packing.append(UnsafeBufferPointer(rebasing: $0[masks[frame.segment].range(ofSlice: frame.slice)]))
             }
         }
         return packing.bytes
@@ -70,7 +70,6 @@ public enum SegmentationWriter {
     // MARK: - Modules
 
     private static func writeImage(_ d: DataSet, header: ResultHeader, frames: [Frame]) throws {
-        let size = header.series.volume.geometry.size
         try d.copy(.bodyPartExamined, from: header.source)
         try d.copy(.patientPosition, from: header.source)
         try d.set(.imageType, ["DERIVED", "PRIMARY"])
@@ -88,8 +87,8 @@ public enum SegmentationWriter {
         try d.set(.samplesPerPixel, 1)
         try d.set(.photometricInterpretation, "MONOCHROME2")
         try d.set(.numberOfFrames, frames.count)
-        try d.set(.rows, size.y)
-        try d.set(.columns, size.x)
+        try d.set(.rows, header.series.grid.rows)
+        try d.set(.columns, header.series.grid.columns)
         try d.set(.bitsAllocated, 1)
         try d.set(.bitsStored, 1)
         try d.set(.highBit, 0)
@@ -142,14 +141,25 @@ public enum SegmentationWriter {
     }
 
     private static func writeShared(_ d: DataSet, _ header: ResultHeader) throws {
-        let geometry = header.series.volume.geometry
-        let shared = try d.addItem(.sharedFunctionalGroupsSequence)
-        let measures = try shared.addItem(.pixelMeasuresSequence)
-        try measures.set(.sliceThickness, header.source.double(.sliceThickness).flatMap { $0 > 0 ? $0 : nil } ?? geometry.spacingMM.z)
-        try measures.set(.spacingBetweenSlices, geometry.spacingMM.z)
-        try measures.set(.pixelSpacing, [geometry.spacingMM.y, geometry.spacingMM.x])
-        let a = geometry.columnIndexDirection, b = geometry.rowIndexDirection
+        let grid = header.series.grid, shared = try d.addItem(.sharedFunctionalGroupsSequence)
+        if sharesThickness(header.series) { try writeMeasures(shared, header.series, slice: 0) }
+        let a = grid.columnIndexDirection, b = grid.rowIndexDirection
         try shared.addItem(.planeOrientationSequence).set(.imageOrientationPatient, [a.x, a.y, a.z, b.x, b.y, b.z])
+    }
+
+    /// Whether all slices are of one thickness: then it is shared, else each frame states its own.
+    private static func sharesThickness(_ series: CTSeries) -> Bool { Set((0..<series.grid.slices).map { thickness(series, slice: $0) }).count == 1 }
+
+    /// Slice Thickness of the source, where it states none the part of space that the slice stands for.
+    private static func thickness(_ series: CTSeries, slice: Int) -> Double {
+        series.frames[slice].sliceThicknessMM.flatMap { $0 > 0 ? $0 : nil } ?? tidy(series.grid.thicknessesMM[slice])
+    }
+
+    private static func writeMeasures(_ groups: DataSet, _ series: CTSeries, slice: Int) throws {
+        let measures = try groups.addItem(.pixelMeasuresSequence), grid = series.grid
+        try measures.set(.sliceThickness, thickness(series, slice: slice))
+        if grid.isRegular { try measures.set(.spacingBetweenSlices, grid.working.spacingMM.z) }
+        try measures.set(.pixelSpacing, [grid.pixelSpacingMM.y, grid.pixelSpacingMM.x])
     }
 
     private static func writePerFrame(_ d: DataSet, _ frames: [Frame], _ series: CTSeries) throws {
@@ -157,16 +167,18 @@ public enum SegmentationWriter {
         let slices = Set(frames.map(\.slice)).sorted()
         let place = Dictionary(uniqueKeysWithValues: zip(slices, 1...))
         let segmentation = CodedConcept(value: "113076", scheme: "DCM", meaning: "Segmentation")
+        let sharesThickness = sharesThickness(series)
         let purpose = CodedConcept(value: "121322", scheme: "DCM", meaning: "Source image for image processing operation")
         for frame in frames {
             let item = try d.addItem(.perFrameFunctionalGroupsSequence)
             let derivation = try item.addItem(.derivationImageSequence)
             try derivation.set(.derivationCodeSequence, segmentation)
-            let image = try derivation.addReference(.sourceImageSequence, to: series.instances[frame.slice])
+            let image = try derivation.addReference(.sourceImageSequence, to: series.frames[frame.slice])
             try image.set(.spatialLocationsPreserved, "YES")
             try image.set(.purposeOfReferenceCodeSequence, purpose)
             try item.addItem(.frameContentSequence).set(.dimensionIndexValues, [frame.segment + 1, place[frame.slice]!])
-            let position = series.volume.geometry.indexToPatient([0, 0, Double(frame.slice)])
+            if !sharesThickness { try writeMeasures(item, series, slice: frame.slice) }
+            let position = series.grid.originsLPS[frame.slice]
             try item.addItem(.planePositionSequence).set(.imagePositionPatient, [position.x, position.y, position.z].map(tidy))
             try item.addItem(.segmentIdentificationSequence).set(.referencedSegmentNumber, frame.segment + 1)
         }

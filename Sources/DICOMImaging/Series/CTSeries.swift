@@ -17,11 +17,29 @@ public struct SourceInstance: Sendable, Hashable {
     }
 }
 
-/// One CT series as a volume, with what a result must reference.
+/// Where a slice's pixels are: an instance, or one frame of it.
+public struct SourceFrame: Sendable, Hashable {
+    public var instance: SourceInstance
+    /// The frame's number, from 1, in a multi-frame instance; nil in a single-frame one.
+    public var number: Int?
+    /// Slice Thickness as the source states it.
+    public var sliceThicknessMM: Double?
+
+    public init(instance: SourceInstance, number: Int? = nil, sliceThicknessMM: Double? = nil) {
+        self.instance = instance
+        self.number = number
+        self.sliceThicknessMM = sliceThicknessMM
+    }
+}
+
+/// One stack of a CT series as a volume, with what a result must reference.
 public struct CTSeries: Sendable {
-    /// In slice order: k = 0 first, increasing along the normal of the slices.
-    public var instances: [SourceInstance]
-    /// Hounsfield units, -1024 (air) at least.
+    /// One a slice, in slice order: k = 0 first, increasing along the normal of the slices.
+    public var frames: [SourceFrame]
+    /// Where the slices lie, and how masks come back onto them.
+    public var grid: SourceGrid
+    /// Hounsfield units, -1024 (air) at least, on `grid.working`: the slices' own pixels where the stack is even and upright, else
+    /// resampled from their true positions.
     public var volume: Volume
     public var studyInstanceUID, seriesInstanceUID, frameOfReferenceUID: UID
     /// Whether any slice was ever compressed with loss.
@@ -29,9 +47,10 @@ public struct CTSeries: Sendable {
     /// What was left out and why, a sentence each.
     public var warnings: [String]
 
-    public init(instances: [SourceInstance], volume: Volume, studyInstanceUID: UID, seriesInstanceUID: UID, frameOfReferenceUID: UID,
+    public init(frames: [SourceFrame], grid: SourceGrid, volume: Volume, studyInstanceUID: UID, seriesInstanceUID: UID, frameOfReferenceUID: UID,
                 isLossy: Bool, warnings: [String] = []) {
-        self.instances = instances
+        self.frames = frames
+        self.grid = grid
         self.volume = volume
         self.studyInstanceUID = studyInstanceUID
         self.seriesInstanceUID = seriesInstanceUID
@@ -40,36 +59,75 @@ public struct CTSeries: Sendable {
         self.warnings = warnings
     }
 
+    /// A series of single-frame instances whose slices are those of the volume.
+    public init(instances: [SourceInstance], volume: Volume, studyInstanceUID: UID, seriesInstanceUID: UID, frameOfReferenceUID: UID,
+                isLossy: Bool, warnings: [String] = []) {
+        self.init(frames: instances.map { SourceFrame(instance: $0) }, grid: SourceGrid(volume.geometry), volume: volume, studyInstanceUID: studyInstanceUID,
+                  seriesInstanceUID: seriesInstanceUID, frameOfReferenceUID: frameOfReferenceUID, isLossy: isLossy, warnings: warnings)
+    }
+
+    /// The instances that the slices are of, each once, in the order of their first slices.
+    public var instances: [SourceInstance] {
+        var seen: Set<SourceInstance> = []
+        return frames.map(\.instance).filter { seen.insert($0).inserted }
+    }
+
+    /// A mask of the volume's grid on the source's own slices: what results are written from, and volumes computed.
+    ///
+    /// - Throws: `otherGrid` when the mask is not on the volume's grid.
+    public func sourceMask(_ mask: Mask, of name: String = "a structure") throws(ImagingError) -> SourceMask {
+        guard mask.geometry == grid.working else {
+            throw ImagingError(.otherGrid, "Mask of \(name) is not on the grid of series \(seriesInstanceUID).")
+        }
+        return grid.sourceMask(mask)
+    }
+
     /// A bound on what is allocated, in voxels: four times a whole body at 512 x 512 and 1 mm.
     static let maximumVoxels = 1 << 31
 
     /// Reads the CT slices among some files as one volume, on all cores; blocks.
     ///
-    /// Localizers and instances of other classes are left out with a warning each. Everything else that is no slice of
-    /// one regular stack refuses the series: nothing is dropped silently, nothing is resampled.
+    /// Of several stacks the usual one is read (`CTStacks.usual`); the others, localizers and instances of other classes are left out
+    /// with a warning each. Nothing is dropped silently.
     ///
-    /// - Throws: `unreadable` for a broken file or missing attributes, `unsupported` for enhanced CT and other kinds of
-    ///   pixels, `inconsistent` for slices of several series or patients or of different shape, `irregular` for gaps,
-    ///   duplicates, gantry tilt and too few slices.
+    /// - Throws: `unreadable` for a broken file or missing attributes, `unsupported` for other kinds of
+    ///   pixels, `inconsistent` for slices of several series or patients, `irregular` for missing slices, different slices at one
+    ///   place and too few slices.
     public static func read(paths: [String]) throws(ImagingError) -> CTSeries {
+        let stacks = try stacks(paths: paths)
+        return try stacks.series(stacks.usual)
+    }
+
+    /// The stacks among the CT slices of some files, by their headers; blocks.
+    ///
+    /// - Throws: as `read`, for what cannot be a slice or is of several series or patients.
+    public static func stacks(paths: [String]) throws(ImagingError) -> CTStacks {
         let found = try concurrently(paths) { path throws(ImagingError) in try Found(path: path) }
-        let warnings = found.compactMap(\.leftOut)
-        let slices = found.compactMap(\.slice)
+        var leftOut = found.compactMap(\.leftOut)
+        var slices: [CTSlice] = [], known: [String: Int] = [:]
+        for slice in found.flatMap(\.slices) {
+            // One instance from two files, as a folder may hold.
+            if let earlier = known[slice.name] {
+                guard (try? slices[earlier].isCopy(of: slice)) == true else {
+                    throw ImagingError(.inconsistent, "Series \(slice.header.seriesInstanceUID) rejected: two files hold different images as \(slice.name).")
+                }
+                leftOut.append("File \(slice.path.split(separator: "/").last ?? "") left out: \(slice.name) once more.")
+                continue
+            }
+            known[slice.name] = slices.count
+            slices.append(slice)
+        }
         guard let first = slices.first else {
-            throw ImagingError(.irregular, "No CT slice among \(paths.count) files.\(warnings.map { " " + $0 }.joined())")
+            throw ImagingError(.irregular, "No CT slice among \(paths.count) files.\(leftOut.map { " " + $0 }.joined())")
         }
-        do {
-            let stack = try OrderedStack(slices)
-            let volume = Volume(geometry: stack.geometry, voxels: try voxels(stack))
-            return CTSeries(
-                instances: stack.slices.map {
-                    SourceInstance(sopInstanceUID: $0.header.sopInstanceUID, sopClassUID: $0.header.sopClassUID, path: $0.path)
-                },
-                volume: volume, studyInstanceUID: first.header.studyInstanceUID, seriesInstanceUID: first.header.seriesInstanceUID,
-                frameOfReferenceUID: first.frameOfReferenceUID, isLossy: slices.contains(where: \.isLossy), warnings: warnings)
-        } catch {
-            throw ImagingError(error.code, "Series \(first.header.seriesInstanceUID) rejected: \(error.reason).")
+        let series = first.header.seriesInstanceUID
+        do throws(Refusal) { try CTSlice.checkOneSeries(slices) } catch {
+            throw ImagingError(error.code, "Series \(series) rejected: \(error.reason).")
         }
+        let parts = StackSplit.parts(of: slices.map(\.header))
+        return CTStacks(
+            stacks: parts.map { part in CTStack(part.indices.map { slices[$0] }, distinctions: part.distinctions, series: series) },
+            leftOut: leftOut, studyInstanceUID: first.header.studyInstanceUID, seriesInstanceUID: series)
     }
 
     /// The files under a folder that bear the DICOM prefix (PS3.10 7.1), sorted by path.
@@ -83,29 +141,42 @@ public struct CTSeries: Sendable {
         }
     }
 
-    private static func voxels(_ stack: OrderedStack) throws(Refusal) -> [Int16] {
-        let plane = stack.geometry.size.x * stack.geometry.size.y
+    /// Hounsfield units of all slices in their order, column fastest, then row, then slice.
+    static func voxels(_ slices: [CTSlice]) throws(Refusal) -> [Int16] {
+        let plane = slices[0].format.count
         let tables = Mutex<[TableKey: [Int16]]>([:])
-        let result = Mutex([Int16](repeating: HounsfieldScale.floorHU, count: stack.geometry.count))
-        _ = try concurrently(Array(stack.slices.enumerated())) { (k, slice) throws(Refusal) in
-            let (words, format) = try slice.words()
-            let key = TableKey(scale: slice.scale, format: format)
-            let table = tables.withLock { tables in
-                if tables[key] == nil { tables[key] = slice.scale.table(format) }
-                return tables[key]!
-            }
-            let units = [Int16](unsafeUninitializedCapacity: plane) { units, initialized in
-                table.withUnsafeBufferPointer { table in
-                    words.withUnsafeBufferPointer { words in
-                        var n = 0
-                        while n < plane { units[n] = table[Int(words[n])]; n &+= 1 }
-                    }
+        let result = Mutex([Int16](repeating: HounsfieldScale.floorHU, count: plane * slices.count))
+        _ = try concurrently(shares(slices)) { share throws(Refusal) in
+            let pixels = try slices[share[0]].pixels()
+            for k in share {
+                let slice = slices[k], (words, format) = try slice.words(in: pixels)
+                let key = TableKey(scale: slice.scale, format: format)
+                let table = tables.withLock { tables in
+                    if tables[key] == nil { tables[key] = slice.scale.table(format) }
+                    return tables[key]!
                 }
-                initialized = plane
+                let units = [Int16](unsafeUninitializedCapacity: plane) { units, initialized in
+                    table.withUnsafeBufferPointer { table in
+                        words.withUnsafeBufferPointer { words in
+                            var n = 0
+                            while n < plane { units[n] = table[Int(words[n])]; n &+= 1 }
+                        }
+                    }
+                    initialized = plane
+                }
+                result.withLock { $0.replaceSubrange(k * plane..<(k + 1) * plane, with: units) }
             }
-            result.withLock { $0.replaceSubrange(k * plane..<(k + 1) * plane, with: units) }
         }
         return result.withLock { $0 }
+    }
+
+    /// Which slices are decoded one after the other: those of one file, so that it is opened once a core and not once a frame.
+    private static func shares(_ slices: [CTSlice]) -> [[Int]] {
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        return Dictionary(grouping: slices.indices) { slices[$0].path }.values.sorted { $0[0] < $1[0] }.flatMap { slices in
+            let size = (slices.count + cores - 1) / cores
+            return stride(from: 0, to: slices.count, by: size).map { Array(slices[$0..<min($0 + size, slices.count)]) }
+        }
     }
 
     private struct TableKey: Hashable {
@@ -116,37 +187,87 @@ public struct CTSeries: Sendable {
 
 /// What one file turned out to be.
 private struct Found: Sendable {
-    var slice: CTSlice?
-    /// Why it is no part of the volume.
+    /// One, or a multi-frame image's.
+    var slices: [CTSlice] = []
+    /// Why it is no part of any stack.
     var leftOut: String?
 
     init(path: String) throws(ImagingError) {
         let dataSet = try open(path)
-        let header = try SliceHeader(dataSet)
+        let header = try SliceHeader(FrameAttributes(dataSet))
         let name = "Instance \(header.sopInstanceUID)"
-        if [SOPClass.enhancedCTImageStorage, SOPClass.legacyConvertedEnhancedCTImageStorage].contains(header.sopClassUID) {
-            throw ImagingError(.unsupported, "\(name) rejected: Enhanced CT is not supported yet.")
-        }
-        if header.isLocalizer {
-            leftOut = "\(name) left out: it is a localizer."
-        } else if !header.isCTSlice {
+        guard !header.isLocalizer else { leftOut = "\(name) left out: it is a localizer."; return }
+        guard header.isCTSlice || header.isMultiFrameCT else {
             leftOut = "\(name) left out: its SOP class is \(header.sopClassUID), not CT Image Storage."
-        } else {
-            do { slice = try CTSlice(dataSet, header: header, path: path) } catch {
-                throw ImagingError(error.code, "\(name) of series \(header.seriesInstanceUID) rejected: \(error.reason).")
-            }
+            return
+        }
+        do throws(Refusal) {
+            slices = header.isCTSlice ? [try CTSlice(dataSet, header: header, path: path)] : try CTSlice.frames(of: dataSet, path: path)
+        } catch {
+            throw ImagingError(error.code, "\(name) of series \(header.seriesInstanceUID) rejected: \(error.reason).")
         }
     }
 }
 
 extension CTSlice {
+    /// The slices of a multi-frame image, but for its localizers.
+    fileprivate static func frames(of dataSet: DataSet, path: String) throws(Refusal) -> [CTSlice] {
+        let format = try PixelFormat(dataSet)
+        var slices: [CTSlice] = []
+        for frame in try FrameAttributes.frames(of: dataSet) {
+            do throws(Refusal) {
+                guard let header = try? SliceHeader(frame) else { throw Refusal(.unreadable, "its UIDs are missing or malformed") }
+                if !header.isLocalizer { slices.append(try CTSlice(frame, header: header, format: format, path: path)) }
+            } catch { throw Refusal(error.code, "frame \(frame.number ?? 0): \(error.reason)") }
+        }
+        return slices
+    }
+
+    /// What it is called in messages.
+    var name: String { "instance \(header.sopInstanceUID)" + (frame.map { " frame \($0)" } ?? "") }
+
+    /// The exact frame that its rounded directions mean, or index and position would not invert each other.
+    var directions: (columnIndex: SIMD3<Double>, rowIndex: SIMD3<Double>) {
+        func unit(_ vector: SIMD3<Double>) -> SIMD3<Double> { vector / (vector * vector).sum().squareRoot() }
+        let a = unit(columnIndexDirection)
+        return (a, unit(rowIndexDirection - a * (a * rowIndexDirection).sum()))
+    }
+
+    /// Whether another slice at the same place is this one once more: the same first pixel, and the same Hounsfield units in all.
+    func isCopy(of other: CTSlice) throws(Refusal) -> Bool {
+        let apart = positionLPS - other.positionLPS
+        guard max(apart.max(), -apart.min()) <= SliceStack.duplicateToleranceMM else { return false }
+        return try CTSeries.voxels([self]) == CTSeries.voxels([other])
+    }
+
+    /// The pixels of its image.
+    fileprivate func pixels() throws(Refusal) -> FramePixels {
+        try named { () throws(Refusal) in
+            guard let dataSet = try? open(path) else { throw Refusal(.unreadable, "its file can no longer be read") }
+            return try FramePixels(dataSet, format: format, frames: frameCount)
+        }
+    }
+
     /// Its stored words and their format.
-    fileprivate func words() throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
-        do {
-            return try FramePixels(try open(path), format: format).words()
-        } catch {
-            let refusal = error as? Refusal ?? Refusal(.unreadable, "its file can no longer be read")
-            throw Refusal(refusal.code, "instance \(header.sopInstanceUID): \(refusal.reason)")
+    fileprivate func words(in pixels: FramePixels) throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
+        try named { () throws(Refusal) in try pixels.words(ofFrame: (frame ?? 1) - 1) }
+    }
+
+    private func named<Result>(_ body: () throws(Refusal) -> Result) throws(Refusal) -> Result {
+        do { return try body() } catch { throw Refusal(error.code, "\(name): \(error.reason)") }
+    }
+
+    /// Refuses slices of several series, studies, patients or frames of reference; the first that differs is named.
+    fileprivate static func checkOneSeries(_ slices: [CTSlice]) throws(Refusal) {
+        let first = slices[0]
+        for slice in slices.dropFirst() {
+            let difference: String? =
+                if slice.header.seriesInstanceUID != first.header.seriesInstanceUID { "Series Instance UID" }
+                else if slice.header.studyInstanceUID != first.header.studyInstanceUID { "Study Instance UID" }
+                else if slice.patient != first.patient { "patient (ID, name or birth date)" }
+                else if slice.frameOfReferenceUID != first.frameOfReferenceUID { "Frame of Reference UID" }
+                else { nil }
+            if let difference { throw Refusal(.inconsistent, "\(first.name) and \(slice.name) differ in \(difference)") }
         }
     }
 }

@@ -4,6 +4,10 @@ import ImagingGeometry
 /// One CT slice as its headers describe it, checked by itself.
 struct CTSlice: Sendable {
     let path: String
+    /// Its frame in a multi-frame image, from 1; nil for an image of its own.
+    let frame: Int?
+    /// How many frames its image has.
+    let frameCount: Int
     let header: SliceHeader
     let format: PixelFormat
     let scale: HounsfieldScale
@@ -16,19 +20,31 @@ struct CTSlice: Sendable {
     let patient: [String]
 
     init(_ dataSet: DataSet, header: SliceHeader, path: String) throws(Refusal) {
-        self.path = path
-        self.header = header
-        format = try PixelFormat(dataSet)
+        let format = try PixelFormat(dataSet)
         // CT Image Storage is single-frame (PS3.3 A.3); the attribute may be there and say 1.
         guard (dataSet.integer(.numberOfFrames) ?? 1) == 1 else { throw Refusal(.unsupported, "Number of Frames is not 1") }
-        scale = try HounsfieldScale(dataSet)
+        try self.init(FrameAttributes(dataSet), header: header, format: format, path: path)
+    }
+
+    init(_ attributes: FrameAttributes, header: SliceHeader, format: PixelFormat, path: String) throws(Refusal) {
+        let dataSet = attributes.dataSet
+        self.path = path
+        frame = attributes.number
+        frameCount = frame == nil ? 1 : dataSet.integer(.numberOfFrames) ?? 1
+        self.header = header
+        self.format = format
+        scale = try HounsfieldScale(attributes)
         guard let frame = header.frameOfReferenceUID else { throw Refusal(.unreadable, "Frame of Reference UID is missing") }
         guard let position = header.positionLPS else { throw Refusal(.unreadable, "Image Position (Patient) is missing or no three numbers") }
         guard let a = header.columnIndexDirection, let b = header.rowIndexDirection else {
             throw Refusal(.unreadable, "Image Orientation (Patient) is missing or no six numbers")
         }
-        guard let spacing = header.pixelSpacingMM, spacing.min() > 0 else {
-            throw Refusal(.unreadable, "Pixel Spacing is missing or no two positive numbers")
+        guard position.max() < SliceStack.farthestMM, position.min() > -SliceStack.farthestMM else {
+            throw Refusal(.unreadable, "Image Position (Patient) is farther than \(Int(SliceStack.farthestMM)) mm away")
+        }
+        guard let spacing = header.pixelSpacingMM, SliceStack.pixelSpacingRangeMM.contains(spacing.min()), SliceStack.pixelSpacingRangeMM.contains(spacing.max()) else {
+            let range = SliceStack.pixelSpacingRangeMM
+            throw Refusal(.unreadable, "Pixel Spacing is missing or no two numbers of \(range.lowerBound) to \(range.upperBound) mm")
         }
         let fault = VolumeGeometry(size: .one, spacingMM: .one, originLPS: .zero, columnIndexDirection: a, rowIndexDirection: b).orthonormality
         guard fault <= SliceStack.orientationTolerance else {
@@ -57,11 +73,14 @@ struct HounsfieldScale: Hashable, Sendable {
     /// Air: everything below, and padding, becomes this.
     static let floorHU: Int16 = -1024
 
-    init(_ dataSet: DataSet) throws(Refusal) {
-        let type = dataSet.string(.rescaleType)
+    init(_ dataSet: DataSet) throws(Refusal) { try self.init(FrameAttributes(dataSet)) }
+
+    init(_ attributes: FrameAttributes) throws(Refusal) {
+        let dataSet = attributes.dataSet, group = Tag.pixelValueTransformationSequence
+        let type = attributes.string(.rescaleType, in: group)
         guard type == nil || type == "HU" else { throw Refusal(.unsupported, "Rescale Type is not HU") }
         guard !dataSet.contains(.modalityLUTSequence) else { throw Refusal(.unsupported, "it has a Modality LUT") }
-        guard let slope = dataSet.double(.rescaleSlope), let intercept = dataSet.double(.rescaleIntercept) else {
+        guard let slope = attributes.double(.rescaleSlope, in: group), let intercept = attributes.double(.rescaleIntercept, in: group) else {
             throw Refusal(.unreadable, "Rescale Slope or Rescale Intercept is missing or no number")
         }
         guard slope > 0 else { throw Refusal(.unreadable, "Rescale Slope is \(slope)") }

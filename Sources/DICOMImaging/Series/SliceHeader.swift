@@ -20,13 +20,35 @@ public struct SliceHeader: Sendable, Codable, Hashable {
     public let rowIndexDirection: SIMD3<Double>?
     /// Distance between neighbouring columns, then between neighbouring rows: Pixel Spacing (0028,0030) turned round.
     public let pixelSpacingMM: SIMD2<Double>?
+    /// Slice Thickness (0018,0050).
+    public let sliceThicknessMM: Double?
+    /// What may tell one stack of a series from another at the same place, by the attribute's name: see `StackKey`. Nil in headers
+    /// that were recorded before stacks were told apart.
+    public let distinctions: [String: String]?
     /// What selection rules ask besides; nil in headers that were recorded before there were rules.
-    public let attributes: SeriesAttributes?
+    public internal(set) var attributes: SeriesAttributes?
+    /// Which frame of a multi-frame image this is of, from 1; nil for an instance.
+    public let frameNumber: Int?
+    /// Of a multi-frame image its frames, up to `maximumFrames`; nil for others, and where they cannot be read.
+    private var frames: [SliceHeader]?
+
+    /// More frames than this are not kept with an instance: a kilobyte each.
+    static let maximumFrames = 4096
 
     /// Reads an instance of any class; what an image lacks stays nil.
     ///
     /// Throws `unreadable` where one of the UIDs that every composite instance has is missing or malformed.
+    /// Of a multi-frame image this is what its data set says of all frames; where these lie, each frame tells.
     public init(_ dataSet: DataSet) throws(ImagingError) {
+        try self.init(FrameAttributes(dataSet), attributes: SeriesAttributes(dataSet))
+        guard isMultiFrameCT, (dataSet.integer(.numberOfFrames) ?? 0) <= Self.maximumFrames,
+              let frames = try? FrameAttributes.frames(of: dataSet) else { return }
+        self.frames = frames.compactMap { try? SliceHeader($0) }
+    }
+
+    /// Reads an instance without its frames, or a frame.
+    init(_ frame: FrameAttributes, attributes: SeriesAttributes? = nil) throws(ImagingError) {
+        let dataSet = frame.dataSet
         func required(_ tag: Tag, _ name: String) throws(ImagingError) -> UID {
             guard let uid = dataSet.uid(tag) else {
                 throw ImagingError(.unreadable, "Instance \(dataSet.uid(.sopInstanceUID)?.string ?? "without UID") rejected: \(name) is missing or malformed.")
@@ -39,20 +61,40 @@ public struct SliceHeader: Sendable, Codable, Hashable {
         studyInstanceUID = try required(.studyInstanceUID, "Study Instance UID")
         frameOfReferenceUID = dataSet.uid(.frameOfReferenceUID)
         modality = dataSet.string(.modality)
-        imageType = dataSet.strings(.imageType).map { $0.uppercased() }
+        let type = frame.holder(of: .frameType, in: .ctImageFrameTypeSequence)?.strings(.frameType) ?? dataSet.strings(.imageType)
+        imageType = type.map { $0.uppercased() }
         rows = dataSet.integer(.rows)
         columns = dataSet.integer(.columns)
-        let position = dataSet.doubles(.imagePositionPatient), orientation = dataSet.doubles(.imageOrientationPatient)
-        let spacing = dataSet.doubles(.pixelSpacing)
+        let position = frame.doubles(.imagePositionPatient, in: .planePositionSequence)
+        let orientation = frame.doubles(.imageOrientationPatient, in: .planeOrientationSequence)
+        let spacing = frame.doubles(.pixelSpacing, in: .pixelMeasuresSequence)
         positionLPS = position.count == 3 ? SIMD3(position) : nil
         columnIndexDirection = orientation.count == 6 ? SIMD3(orientation[..<3]) : nil
         rowIndexDirection = orientation.count == 6 ? SIMD3(orientation[3...]) : nil
         pixelSpacingMM = spacing.count == 2 ? SIMD2(spacing[1], spacing[0]) : nil
-        attributes = SeriesAttributes(dataSet)
+        sliceThicknessMM = frame.double(.sliceThickness, in: .pixelMeasuresSequence)
+        distinctions = StackKey.distinctions(of: frame, imageType: imageType)
+        self.attributes = attributes
+        frameNumber = frame.number
     }
 
-    /// A CT Image Storage instance that is no localizer.
-    public var isCTSlice: Bool { sopClassUID == SOPClass.ctImageStorage && !isLocalizer }
+    /// The headers of the slices that an instance holds: itself, or a multi-frame image's frames.
+    public var slices: [SliceHeader] {
+        guard isMultiFrameCT else { return [self] }
+        return (frames ?? []).map { frame in
+            var frame = frame
+            frame.attributes = attributes
+            return frame
+        }
+    }
+
+    /// A CT Image Storage instance or a frame of a multi-frame CT image, if it is no localizer.
+    public var isCTSlice: Bool { !isLocalizer && (sopClassUID == SOPClass.ctImageStorage || frameNumber != nil) }
+
+    /// A CT image whose frames are its slices: Enhanced or Legacy Converted Enhanced CT Image Storage.
+    public var isMultiFrameCT: Bool {
+        [SOPClass.enhancedCTImageStorage, SOPClass.legacyConvertedEnhancedCTImageStorage].contains(sopClassUID) && !isLocalizer && frameNumber == nil
+    }
 
     /// A scout view: LOCALIZER in Image Type value 3 (PS3.3 C.8.2.1.1.1), or wherever a device puts it.
     public var isLocalizer: Bool { imageType.contains("LOCALIZER") }

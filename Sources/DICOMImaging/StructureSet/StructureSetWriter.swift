@@ -27,21 +27,20 @@ public enum StructureSetWriter {
     /// - Throws: `nothingSegmented` when no structure has a mask; `otherGrid` when a mask is not on the series' grid.
     public static func make(segments: [ResultSegment], series: CTSeries, source: DataSet, context: ResultContext,
                             holes: Holes = .keyhole) throws -> ResultObject {
-        let absences = try segments.map { try $0.absence(on: series) }
-        guard absences.contains(nil) else {
+        let drawings = try segments.map { try $0.drawing(on: series) }
+        guard drawings.contains(where: { $0.mask != nil }) else {
             throw ImagingError(.nothingSegmented, "Series \(series.seriesInstanceUID): no structure was segmented, so there are no contours to write.")
         }
         let header = ResultHeader(kind: .structureSet, series: series, source: source, context: context,
-                                  variant: [holes.rawValue] + zip(segments, absences).filter { $1 == nil }.map(\.0.name))
+                                  variant: [holes.rawValue] + zip(segments, drawings).filter { $1.mask != nil }.map(\.0.name))
         let d = DataSet()
         try header.write(to: d)
-        try writeStructureSet(d, header, missing: zip(segments, absences).filter { $1 != nil }.map(\.0.name))
-        try writeReferences(d, series)
-        var longest = 0
-        for (index, (segment, absence)) in zip(segments, absences).enumerated() {
-            try writeROI(d, number: index + 1, segment, absence, header)
-            if absence == nil { longest = max(longest, try writeContours(d, number: index + 1, segment, series, holes)) }
-            try writeObservation(d, number: index + 1, segment, absence)
+        try writeStructureSet(d, header, missing: zip(segments, drawings).filter { $1.mask == nil }.map(\.0.name))
+        var longest = try writeReferences(d, series)
+        for (index, (segment, drawing)) in zip(segments, drawings).enumerated() {
+            try writeROI(d, number: index + 1, segment, drawing.absence, header)
+            if let mask = drawing.mask { longest = max(longest, try writeContours(d, number: index + 1, segment.color, mask, series, holes)) }
+            try writeObservation(d, number: index + 1, segment, drawing.absence)
         }
         return header.object(d, longest > longestExplicitValue ? .implicitVRLittleEndian : .explicitVRLittleEndian)
     }
@@ -57,7 +56,8 @@ public enum StructureSetWriter {
         try d.set(.approvalStatus, "UNAPPROVED")
     }
 
-    private static func writeReferences(_ d: DataSet, _ series: CTSeries) throws {
+    /// Returns the length of the longest Referenced Frame Number.
+    private static func writeReferences(_ d: DataSet, _ series: CTSeries) throws -> Int {
         let frame = try d.addItem(.referencedFrameOfReferenceSequence)
         try frame.set(.frameOfReferenceUID, series.frameOfReferenceUID)
         let study = try frame.addItem(.rtReferencedStudySequence)
@@ -66,7 +66,17 @@ public enum StructureSetWriter {
         try study.set(.referencedSOPInstanceUID, series.studyInstanceUID)
         let images = try study.addItem(.rtReferencedSeriesSequence)
         try images.set(.seriesInstanceUID, series.seriesInstanceUID)
-        for instance in series.instances { _ = try images.addReference(.contourImageSequence, to: instance) }
+        let numbers = Dictionary(grouping: series.frames, by: \.instance).mapValues { $0.compactMap(\.number).sorted() }
+        var longest = 0
+        for instance in series.instances {
+            let item = try images.addReference(.contourImageSequence, to: instance)
+            guard let frames = numbers[instance], !frames.isEmpty else { continue }
+            // A multi-frame image may hold more than this stack.
+            let text = frames.map(String.init).joined(separator: "\\")
+            try item.set(.referencedFrameNumber, text)
+            longest = max(longest, text.utf8.count)
+        }
+        return longest
     }
 
     private static func writeROI(_ d: DataSet, number: Int, _ segment: ResultSegment, _ absence: String?, _ header: ResultHeader) throws {
@@ -95,23 +105,21 @@ public enum StructureSetWriter {
     }
 
     /// Returns the length of the longest ContourData.
-    private static func writeContours(_ d: DataSet, number: Int, _ segment: ResultSegment, _ series: CTSeries, _ holes: Holes) throws -> Int {
+    private static func writeContours(_ d: DataSet, number: Int, _ color: SIMD3<UInt8>, _ mask: SourceMask, _ series: CTSeries, _ holes: Holes) throws -> Int {
         let item = try d.addItem(.roiContourSequence)
         try item.set(.referencedROINumber, number)
-        try item.set(.roiDisplayColor, [Int(segment.color.x), Int(segment.color.y), Int(segment.color.z)])
-        guard let mask = segment.mask else { return 0 }
-        let size = mask.geometry.size, area = size.x * size.y
-        let spacing = SIMD2(mask.geometry.spacingMM.x, mask.geometry.spacingMM.y)
+        try item.set(.roiDisplayColor, [Int(color.x), Int(color.y), Int(color.z)])
+        let grid = mask.grid, spacing = grid.pixelSpacingMM
         var longest = 0
-        for slice in 0..<size.z {
-            let rings = Contours.simplified(Contours.trace(mask.voxels[slice * area..<(slice + 1) * area], columns: size.x, rows: size.y),
+        for slice in 0..<grid.slices {
+            let rings = Contours.simplified(Contours.trace(mask.voxels[mask.range(ofSlice: slice)], columns: grid.columns, rows: grid.rows),
                                             toleranceMM: Contours.harmlessToleranceMM(spacingMM: spacing), spacingMM: spacing)
             for contour in holes == .keyhole ? Contours.keyholed(rings) : rings {
                 let c = try item.addItem(.contourSequence)
-                _ = try c.addReference(.contourImageSequence, to: series.instances[slice])
+                _ = try c.addReference(.contourImageSequence, to: series.frames[slice])
                 try c.set(.contourGeometricType, "CLOSED_PLANAR")
                 try c.set(.numberOfContourPoints, contour.points.count)
-                let data = contourData(contour, slice: slice, geometry: mask.geometry)
+                let data = contourData(contour, slice: slice, grid: grid)
                 try c.set(.contourData, data)
                 longest = max(longest, data.utf8.count)
             }
@@ -120,9 +128,9 @@ public enum StructureSetWriter {
     }
 
     /// Patient coordinates with three decimals, each well under the 16 characters of a DS.
-    private static func contourData(_ contour: Contour, slice: Int, geometry: VolumeGeometry) -> String {
+    private static func contourData(_ contour: Contour, slice: Int, grid: SourceGrid) -> String {
         contour.points.map { point in
-            let p = geometry.indexToPatient([point.x, point.y, Double(slice)])
+            let p = grid.pixelToPatient(point, slice: slice)
             return "\(fixed(p.x))\\\(fixed(p.y))\\\(fixed(p.z))"
         }.joined(separator: "\\")
     }

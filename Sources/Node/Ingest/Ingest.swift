@@ -125,9 +125,8 @@ final class Ingest: StorageHandler {
     /// Why an instance makes no job; nil for a CT slice.
     static func refusal(of header: SliceHeader) -> String? {
         switch header.sopClassUID {
-        case SOPClass.ctImageStorage: header.isLocalizer ? "Stored but not contoured: a CT localizer." : nil
-        case SOPClass.enhancedCTImageStorage, SOPClass.legacyConvertedEnhancedCTImageStorage:
-            "Stored but not contoured: multi-frame CT (SOP class \(header.sopClassUID)) is not supported yet."
+        case SOPClass.ctImageStorage, SOPClass.enhancedCTImageStorage, SOPClass.legacyConvertedEnhancedCTImageStorage:
+            header.isLocalizer ? "Stored but not contoured: a CT localizer." : nil
         default: "Stored but not contoured: not CT but SOP class \(header.sopClassUID)."
         }
     }

@@ -17,7 +17,7 @@ struct SeriesFacts: Sendable, Equatable {
 
     /// Localizers and instances of other classes are no slices, and say nothing.
     init(_ headers: [SliceHeader]) {
-        let slices = headers.filter(\.isCTSlice)
+        let slices = headers.flatMap(\.slices).filter(\.isCTSlice)
         func texts(_ read: (SliceHeader) -> [String?]) -> Set<[String]> { Set(slices.map { read($0).compactMap { $0 } }) }
         self.texts = [
             .modality: texts { [$0.modality] }, .bodyPart: texts { $0.attributes?.bodyParts ?? [] },

@@ -42,9 +42,9 @@ public struct ContouringJob: Sendable {
         let stages = clock.stop()
         let report = JobReport(
             software: "medlsam-node \(softwareVersion)", seriesInstanceUID: series.seriesInstanceUID.string,
-            studyInstanceUID: series.studyInstanceUID.string, slices: series.instances.count, isLossy: series.isLossy, warnings: series.warnings,
+            studyInstanceUID: series.studyInstanceUID.string, slices: series.frames.count, isLossy: series.isLossy, warnings: series.warnings,
             templateSet: "\(engine.templateSet) \(engine.templateSetVersion)",
-            models: engine.models.map { "\($0.name) \($0.version) \($0.digest)" }, structures: outcomes.map(JobReport.Structure.init),
+            models: engine.models.map { "\($0.name) \($0.version) \($0.digest)" }, structures: try outcomes.map { try JobReport.Structure($0, series) },
             objects: objects, stages: stages, peakMemoryMegabytes: peakMemoryMegabytes())
         try Data(NodeJSON.encode(report).utf8).write(to: output.appending(path: "report.json"))
         return report
@@ -86,7 +86,8 @@ extension ResultSegment {
 }
 
 extension JobReport.Structure {
-    init(_ outcome: StructureOutcome) {
+    /// Volumes are those of the source's own slices, each as thick as it stands for.
+    init(_ outcome: StructureOutcome, _ series: CTSeries) throws {
         let (state, reason): (State, String?) =
             switch outcome.state {
             case .segmented: (.segmented, nil)
@@ -95,7 +96,7 @@ extension JobReport.Structure {
             }
         self.init(
             name: outcome.definition.name, state: state, reason: reason, confidence: outcome.confidence,
-            volumeMillilitres: outcome.mask.map (\.volumeML))
+            volumeMillilitres: try outcome.mask.map { try series.sourceMask($0).volumeML })
     }
 }
 
