@@ -42,7 +42,7 @@ import Testing
         try StructureSetWriter.make(segments: [segment], series: series, source: source, context: ResultFixture.context).write(to: folder.appending(path: "RTSTRUCT.dcm").path)
     }
 
-    private static let judge = Places.repository.appending(path: "Tests/DICOMImagingTests/geometry_judge.py").path
+    private static let judge = Places.repository.appending(path: "Tests/Judges/geometry.py").path
 
     /// The judge's words on each folder: seg and rtstruct are Dice with the source's own pixels.
     private func judged(_ folders: [URL]) throws -> [(name: String, seg: Double, rtstruct: Double, rest: String)] {

@@ -1,6 +1,6 @@
 """Judges results against the source's own pixels, by pydicom, highdicom and SimpleITK: nothing of the node takes part.
 
-usage: geometry_judge.py FOLDER...   each with CT.*.dcm or one multi-frame image, SEG.dcm, RTSTRUCT.dcm
+usage: geometry.py FOLDER...   each with CT.*.dcm or one multi-frame image, SEG.dcm, RTSTRUCT.dcm
 Prints a line a folder: Dice of SEG and RTSTRUCT with the phantom's block (300 HU, in the patient's left), and what is misplaced.
 """
 import glob
