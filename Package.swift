@@ -11,6 +11,7 @@ let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 // Optimised in debug builds too: loops over voxels take minutes otherwise, and tests run them whole.
@@ -44,7 +45,7 @@ let package = Package(
         .target(name: "NodeConfiguration", dependencies: ["DICOMCore", "CRE2", yams]),
         .target(name: "Node", dependencies: [
             "DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM",
-            "NodeStore", "NodeConfiguration", crypto, lifecycle, logging,
+            "NodeStore", "NodeConfiguration", crypto, lifecycle, signals, logging,
         ]),
         .executableTarget(name: "medlsam-node", dependencies: ["Node", arguments]),
         .executableTarget(name: "convert-invesalius", dependencies: ["DICOMCore"], path: "Samples/ConvertInvesalius"),

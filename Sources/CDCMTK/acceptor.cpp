@@ -1,15 +1,12 @@
 #include "association.hpp"
+#include "connection.hpp"
 #include "request.hpp"
-#include <algorithm>
 #include <cstring>
 #include <dcmtk/dcmnet/cond.h>
 #include <dcmtk/dcmnet/diutil.h>
 #include <dcmtk/dcmnet/dul.h>
 #include <dcmtk/dcmnet/lst.h>
 #include <mutex>
-#include <netdb.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 using face::fail;
@@ -19,44 +16,21 @@ using face::nextFragment;
 
 namespace {
 
-/// Seconds that a peer may take to close the connection after a release or a rejection.
+/// Seconds that a peer may take to close the connection after a release.
 constexpr int closingTimeout = 10;
 
 /// DCMTK reads the socket to take over from a global variable.
 std::mutex handover;
 
-bool startsWith(const char *text, const char *prefix) { return strncmp(text, prefix, strlen(prefix)) == 0; }
-
-/// Whether an abstract syntax is Verification or may be a storage SOP class: those the toolkit knows, the standard's storage
-/// branch with what came after the toolkit (PS3.6 A), and what vendors define. Not the standard's other services.
-bool isReceived(const char *uid) {
-    return strcmp(uid, UID_VerificationSOPClass) == 0 || dcmIsaStorageSOPClassUID(uid) || startsWith(uid, "1.2.840.10008.5.1.4.1.1.") ||
-           !startsWith(uid, "1.2.840.10008.");
-}
-
-/// The first of the transfer syntaxes that this face can decode in memory, explicit before implicit; NULL when none is proposed.
-const char *decodable(const T_ASC_PresentationContext &proposed) {
-    for (const char *known : {UID_LittleEndianExplicitTransferSyntax, UID_LittleEndianImplicitTransferSyntax})
-        for (int i = 0; i < proposed.transferSyntaxCount; ++i)
-            if (strcmp(proposed.proposedTransferSyntaxes[i], known) == 0) return known;
-    return nullptr;
-}
-
-OFCondition negotiate(cdcmtk_association &self, T_ASC_Parameters *params, const char *const *services, size_t count) {
-    for (int i = 0; i < ASC_countPresentationContexts(params); ++i) {
-        T_ASC_PresentationContext proposed;
-        OFCondition result = ASC_getPresentationContext(params, i, &proposed);
+OFCondition answer(cdcmtk_association &self, T_ASC_Parameters *params, const cdcmtk_context *contexts, size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+        const cdcmtk_context &context = contexts[i];
+        const T_ASC_SC_ROLE roles[] = {ASC_SC_ROLE_DEFAULT, ASC_SC_ROLE_SCU, ASC_SC_ROLE_SCP, ASC_SC_ROLE_SCUSCP};
+        const OFCondition result = context.result == ASC_P_ACCEPTANCE
+            ? ASC_acceptPresentationContext(params, context.id, context.transfer_syntax, roles[context.role & 3], OFTrue)
+            : ASC_refusePresentationContext(params, context.id, static_cast<T_ASC_P_ResultReason>(context.result));
         if (result.bad()) return result;
-        const T_ASC_PresentationContextID id = proposed.presentationContextID;
-        const bool isService = std::any_of(services, services + count, [&](const char *uid) { return strcmp(uid, proposed.abstractSyntax) == 0; });
-        const char *syntax = isService ? decodable(proposed) : proposed.transferSyntaxCount > 0 ? proposed.proposedTransferSyntaxes[0] : nullptr;
-        if (!isService && !isReceived(proposed.abstractSyntax)) result = ASC_refusePresentationContext(params, id, ASC_P_ABSTRACTSYNTAXNOTSUPPORTED);
-        else if (syntax == nullptr) result = ASC_refusePresentationContext(params, id, ASC_P_TRANSFERSYNTAXESNOTSUPPORTED);
-        else {
-            result = ASC_acceptPresentationContext(params, id, syntax, ASC_SC_ROLE_DEFAULT, OFTrue);
-            self.transferSyntaxes[id] = syntax;
-        }
-        if (result.bad()) return result;
+        if (context.result == ASC_P_ACCEPTANCE) self.transferSyntaxes[context.id] = context.transfer_syntax;
     }
     return EC_Normal;
 }
@@ -129,91 +103,46 @@ OFCondition face::readCommand(cdcmtk_association &self) {
 
 namespace {
 
-/// Whether the request that lies in the socket's buffer is sound; one that is not is read off and aborted.
-bool isSound(int socket) {
-    std::vector<uint8_t> pdu(6);
-    if (recv(socket, pdu.data(), pdu.size(), MSG_PEEK | MSG_DONTWAIT) != 6) return false;
-    pdu.resize(6 + (size_t(pdu[2]) << 24 | pdu[3] << 16 | pdu[4] << 8 | pdu[5]));
-    const ssize_t there = recv(socket, pdu.data(), pdu.size(), MSG_PEEK | MSG_DONTWAIT);
-    if (there == static_cast<ssize_t>(pdu.size()) && request::isWhole(pdu.data(), pdu.size())) return true;
-    const uint8_t abort[] = {7, 0, 0, 0, 0, 4, 0, 0, 2, 6}; // by the service provider: invalid PDU parameter value, PS3.8 9.3.8
-    recv(socket, pdu.data(), pdu.size(), MSG_DONTWAIT);
-    send(socket, abort, sizeof abort, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return false;
-}
-
-/// Takes over the socket; the lock is held only while a request that lies in the socket's buffer is read.
-OFCondition takeOver(cdcmtk_association &self, int socket, uint32_t max_pdu) {
+/// Gives DCMTK the connection; the lock is held only while a request that is there already is read.
+OFCondition takeOver(cdcmtk_association &self, std::unique_ptr<face::Transport> transport, uint32_t max_pdu) {
     const std::lock_guard<std::mutex> lock(handover);
-    dcmExternalSocketHandle.set(socket);
+    dcmExternalSocketHandle.set(transport->descriptor());
+    self.transport = transport.get();
+    self.layer = std::make_unique<face::TransportLayer>(std::move(transport));
     OFCondition result = ASC_initializeNetwork(NET_ACCEPTOR, 0, self.timeout, &self.network);
-    if (result.bad()) close(socket);
-    else {
-        result = ASC_receiveAssociation(self.network, &self.association, max_pdu, nullptr, nullptr, OFFalse, DUL_NOBLOCK, self.timeout);
-        // This code alone means that DCMTK had no connection around the socket yet (dul.cc, receiveTransportConnectionTCP).
-        if (result.code() == DULC_TCPINITERROR) close(socket);
-    }
+    if (result.good()) result = ASC_setTransportLayer(self.network, self.layer.get(), 0);
+    if (result.good()) result = ASC_receiveAssociation(self.network, &self.association, max_pdu, nullptr, nullptr, OFFalse, DUL_NOBLOCK, self.timeout);
     dcmExternalSocketHandle.set(-1);
     return result;
 }
 
 } // namespace
 
-int cdcmtk_socket_accept(int listener, char *address, size_t size) {
-    sockaddr_storage peer = {};
-    socklen_t length = sizeof peer;
-    const int connection = accept4(listener, reinterpret_cast<sockaddr *>(&peer), &length, SOCK_CLOEXEC);
-    if (connection < 0) return -1;
-    const int on = 1;
-    setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (getnameinfo(reinterpret_cast<sockaddr *>(&peer), length, address, size, nullptr, 0, NI_NUMERICHOST) != 0) address[0] = 0;
-    return connection;
-}
-
-cdcmtk_association *cdcmtk_association_receive(int socket, const cdcmtk_identity *identity, int timeout_seconds, cdcmtk_error *error) {
+cdcmtk_association *cdcmtk_association_receive(cdcmtk_connection *connection, const cdcmtk_identity *identity, int timeout_seconds, cdcmtk_error *error) {
     return guarded<cdcmtk_association *>(error, nullptr, [&]() -> cdcmtk_association * {
+        const std::unique_ptr<cdcmtk_connection> owned(connection);
         auto self = std::make_unique<cdcmtk_association>();
         self->timeout = timeout_seconds;
         self->implementationClass = identity->implementation_class;
         self->implementationVersion = identity->implementation_version;
-        if (!isSound(socket)) return close(socket), fail(error, CDCMTK_PROTOCOL, "an item of the association request is longer than what holds it, or than its kind may be"), nullptr;
-        const OFCondition result = takeOver(*self, socket, identity->max_pdu);
+        owned->transport->setTimeout(timeout_seconds);
+        owned->transport->owesAnswer = true;
+        const std::string &pdu = owned->transport->buffered = std::move(owned->request);
+        if (!request::isWhole(reinterpret_cast<const uint8_t *>(pdu.data()), pdu.size()))
+            return fail(error, CDCMTK_PROTOCOL, "an item of the association request is longer than what holds it, or than its kind may be"), nullptr;
+        const OFCondition result = takeOver(*self, std::move(owned->transport), identity->max_pdu);
         if (result.bad()) return failNetwork(error, result), nullptr;
         face::introduce(self->association->params, identity);
-        char application[65];
-        if (ASC_getApplicationContextName(self->association->params, application, sizeof application).bad() ||
-            strcmp(application, UID_StandardApplicationContext) != 0) {
-            cdcmtk_association_reject(self.get(), {1, 1, 2}, nullptr); // permanent, service user, PS3.8 table 9-21
-            return fail(error, CDCMTK_PROTOCOL, "application context name is not DICOM's"), nullptr;
-        }
         return self.release();
     });
 }
 
-void cdcmtk_association_titles(cdcmtk_association *association, char calling[17], char called[17]) {
-    guarded(nullptr, 0, [&] {
-        char responding[17];
-        ASC_getAPTitles(association->association->params, calling, 17, called, 17, responding, sizeof responding);
-        return 0;
-    });
-}
-
-int cdcmtk_association_reject(cdcmtk_association *association, cdcmtk_rejection rejection, cdcmtk_error *error) {
-    return guarded(error, 0, [&] {
-        const T_ASC_RejectParameters parameters = {
-            static_cast<T_ASC_RejectParametersResult>(rejection.result), static_cast<T_ASC_RejectParametersSource>(rejection.source),
-            static_cast<T_ASC_RejectParametersReason>(rejection.source << 8 | rejection.reason)};
-        const OFCondition result = ASC_rejectAssociation(association->association, &parameters);
-        if (result.bad()) return failNetwork(error, result), 0;
-        ASC_dropSCPAssociation(association->association, closingTimeout);
-        return 1;
-    });
-}
-
-int cdcmtk_association_accept(cdcmtk_association *association, const char *const *services, size_t count, cdcmtk_error *error) {
+int cdcmtk_association_accept(cdcmtk_association *association, const cdcmtk_context *contexts, size_t count, const uint8_t *user_items,
+                              size_t user_items_length, cdcmtk_error *error) {
     return guarded(error, 0, [&] {
         T_ASC_Parameters *params = association->association->params;
-        OFCondition result = negotiate(*association, params, services, count);
+        OFCondition result = answer(*association, params, contexts, count);
+        association->transport->userItems.assign(reinterpret_cast<const char *>(user_items), user_items_length);
         if (result.good()) result = ASC_acknowledgeAssociation(association->association);
         if (result.bad()) return failNetwork(error, result), 0;
         disguiseTransferSyntaxes(params);
@@ -236,6 +165,7 @@ int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *req
         if (!isEcho && (self.command != DIMSE_C_STORE_RQ || !self.hasDataSet)) return CDCMTK_OTHER_REQUEST;
         self.commandSet.clear();
         if (isEcho) return CDCMTK_ECHO_REQUEST;
+        request->context = self.context;
         OFStandard::strlcpy(request->sop_class, self.sopClass.size() > 64 ? "" : self.sopClass.c_str(), sizeof request->sop_class);
         OFStandard::strlcpy(request->sop_instance, self.sopInstance.size() > 64 ? "" : self.sopInstance.c_str(), sizeof request->sop_instance);
         OFStandard::strlcpy(request->transfer_syntax, self.transferSyntaxes.at(self.context).c_str(), sizeof request->transfer_syntax);

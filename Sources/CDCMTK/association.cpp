@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <dcmtk/dcmnet/cond.h>
 #include <dcmtk/dcmnet/diutil.h>
-#include <dcmtk/dcmnet/dcmtrans.h>
 #include <dcmtk/dcmnet/dul.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -21,14 +20,6 @@ void failNetwork(cdcmtk_error *error, const OFCondition &condition) {
     else if (condition == DUL_PEERABORTEDASSOCIATION || condition == DUL_NETWORKCLOSED) code = CDCMTK_ABORTED;
     else if (condition.code() == DULC_TCPINITERROR || condition.code() == DULC_UNKNOWNHOST || condition == DUL_REQUESTASSOCIATIONFAILED) code = CDCMTK_UNREACHABLE;
     fail(error, code, "%s", condition.text());
-}
-
-int socketOf(T_ASC_Association *association) {
-    struct Opened : DcmTransportConnection {
-        static int socket(DcmTransportConnection *connection) { return (connection->*&Opened::getSocket)(); }
-    };
-    auto *connection = association == nullptr ? nullptr : DUL_getTransportConnection(association->DULassociation);
-    return connection == nullptr ? -1 : Opened::socket(connection);
 }
 
 void introduce(T_ASC_Parameters *params, const cdcmtk_identity *identity) {
@@ -61,16 +52,20 @@ void cdcmtk_network_start(void) {
     });
 }
 
+int cdcmtk_is_storage_class(const char *uid) {
+    return face::guarded(nullptr, 0, [&] { return dcmIsaStorageSOPClassUID(uid) ? 1 : 0; });
+}
+
 void cdcmtk_association_free(cdcmtk_association *association) {
     face::guarded(nullptr, 0, [&] { delete association; return 0; });
 }
 
 void cdcmtk_association_abort(cdcmtk_association *association) {
     // Not by ASC_abortAssociation: that waits without an end for the peer to close.
-    const int socket = face::socketOf(association->association);
+    if (association->association == nullptr || DUL_getTransportConnection(association->association->DULassociation) == nullptr) return;
     const unsigned char abort[] = {7, 0, 0, 0, 0, 4, 0, 0, 0, 0}; // PS3.8 9.3.8, by the service user
-    if (socket < 0 || send(socket, abort, sizeof abort, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) return;
-    shutdown(socket, SHUT_WR);
+    association->transport->farewell(abort, sizeof abort);
+    const int socket = association->transport->descriptor();
     // What still comes is read for a while: closing over unread bytes would take the abort back.
     char rest[65536];
     const time_t deadline = time(nullptr) + closingTimeout;

@@ -1,6 +1,6 @@
 // An association as both sides of the face keep it.
 #pragma once
-#include "face.hpp"
+#include "transport.hpp"
 #include <dcmtk/dcmnet/assoc.h>
 #include <dcmtk/dcmnet/dimse.h>
 #include <dcmtk/dcmnet/dul.h>
@@ -12,6 +12,8 @@ class ArrivingFile;
 }
 
 struct cdcmtk_association {
+    std::unique_ptr<face::TransportLayer> layer;
+    face::Transport *transport = nullptr; // beneath the association, which owns it
     T_ASC_Network *network = nullptr;
     T_ASC_Association *association = nullptr;
     int timeout = 0; // seconds to wait for a message
@@ -32,8 +34,6 @@ struct cdcmtk_association {
 namespace face {
 /// Fills the error from a condition of the network layers.
 void failNetwork(cdcmtk_error *error, const OFCondition &condition);
-/// The socket beneath an association, which DCMTK protects; -1 when there is none.
-int socketOf(T_ASC_Association *association);
 /// The next fragment of a message; waits for a PDU where none is left.
 OFCondition nextFragment(cdcmtk_association &self, DUL_PDV &fragment);
 /// Reads the next command and takes it in hand.

@@ -5,25 +5,28 @@ import Logging
 /// An association that a peer asked for, served on one thread from its request to its end.
 final class AcceptedAssociation {
     private let handle: OpaquePointer
-    private let id: UInt64
-    private let address: String
+    private let info: AssociationInfo
+    private let answer: AssociateAnswer
     private let handler: any StorageHandler
     private let services: [UID: any MessageService]
-    private var logger: Logger
+    private let logger: Logger
 
-    init(handle: OpaquePointer, id: UInt64, address: String, handler: any StorageHandler, services: [UID: any MessageService], logger: Logger) {
-        (self.handle, self.id, self.address, self.handler, self.services, self.logger) = (handle, id, address, handler, services, logger)
+    init(handle: OpaquePointer, info: AssociationInfo, answer: AssociateAnswer, handler: any StorageHandler, services: [UID: any MessageService], logger: Logger) {
+        (self.handle, self.info, self.answer, self.handler, self.services, self.logger) = (handle, info, answer, handler, services, logger)
     }
+
+    private var address: String { info.peerAddress }
+    /// The presentation contexts in which C-STORE was negotiated.
+    private lazy var storageContexts = Set(answer.contexts.filter { $0.isStorage }.map(\.id))
 
     deinit { cdcmtk_association_free(handle) }
 
-    /// Negotiates, then answers requests until the peer releases or something breaks.
+    /// Accepts, then answers requests until the peer releases or something breaks.
     func serve() {
-        guard let info = negotiate() else { return }
         var error = cdcmtk_error(), request = cdcmtk_request()
-        var isOpen = true
         let messages = ServedMessages(handle: handle, address: address, services: services, logger: logger)
         defer { messages.end(on: info) }
+        var isOpen = accept()
         while isOpen {
             switch Int(cdcmtk_association_next(handle, &request, &error)) {
             case CDCMTK_ECHO_REQUEST: isOpen = respond(.success)
@@ -44,32 +47,17 @@ final class AcceptedAssociation {
         cdcmtk_association_abort(handle)
     }
 
-    private func negotiate() -> AssociationInfo? {
+    private func accept() -> Bool {
         var error = cdcmtk_error()
-        var calling = [CChar](repeating: 0, count: 17), called = calling
-        cdcmtk_association_titles(handle, &calling, &called)
-        guard let callingTitle = title(calling) else { return reject(.callingAETitleNotRecognized) }
-        guard let calledTitle = title(called) else { return reject(.calledAETitleNotRecognized) }
-        logger[metadataKey: "calling"] = "\(callingTitle)"
-        let info = AssociationInfo(id: id, callingAETitle: callingTitle, calledAETitle: calledTitle, peerAddress: address)
-        if let rejection = handler.accepts(info) { return reject(rejection) }
         let strings = CStrings()
-        let offered: [UnsafePointer<CChar>?] = services.keys.map { strings[$0.string] }
-        guard withExtendedLifetime(strings, { cdcmtk_association_accept(handle, offered, offered.count, &error) }) != 0 else {
-            logger.notice("Association not established: \(NetworkError(error, on: address))")
-            return nil
+        let contexts = answer.contexts.map { context in
+            cdcmtk_context(id: context.id, result: context.result.rawValue, role: 0, transfer_syntax: context.transferSyntax.map { strings[$0] })
         }
-        return info
-    }
-
-    private func title(_ characters: [CChar]) -> AETitle? {
-        AETitle(String(decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
-    }
-
-    private func reject(_ rejection: AssociationRejection) -> AssociationInfo? {
-        logger.notice("Association rejected: \(rejection)")
-        _ = cdcmtk_association_reject(handle, rejection.raw, nil)
-        return nil
+        let accepted = withExtendedLifetime(strings) {
+            cdcmtk_association_accept(handle, contexts, contexts.count, answer.userItems, answer.userItems.count, &error)
+        }
+        if accepted == 0 { logger.notice("Association not established: \(NetworkError(error, on: address))") }
+        return accepted != 0
     }
 
     /// Whether the answer went out.
@@ -84,6 +72,7 @@ final class AcceptedAssociation {
 
     /// Takes one instance; false when the association is over.
     private func store(_ raw: cdcmtk_request, on info: AssociationInfo) -> Bool {
+        guard storageContexts.contains(raw.context) else { return refuse(.unrecognizedOperation) }
         guard let sopClass = UID(text(raw.sop_class)) else { return refuse(.sopClassNotSupported) }
         guard let instance = UID(text(raw.sop_instance)) else { return refuse(.invalidSOPInstance) }
         guard let syntax = UID(text(raw.transfer_syntax)) else { return refuse(.cannotUnderstand) }

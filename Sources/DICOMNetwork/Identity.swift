@@ -31,3 +31,8 @@ final class CStrings {
 
     deinit { owned.values.forEach { $0.deallocate() } }
 }
+
+/// The text in an array of characters that the face filled.
+func string(_ characters: [CChar]) -> String {
+    String(decoding: characters.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+}

@@ -16,6 +16,8 @@ public struct NetworkError: Error, Equatable, CustomStringConvertible {
         case protocolViolation
         /// The peer accepts no presentation context that fits the object.
         case notAccepted
+        /// TLS failed, or the peer's certificate is another's.
+        case notSecure
         /// A file cannot be read.
         case cannotRead
         /// A received file cannot be brought onto stable storage.
@@ -46,6 +48,7 @@ public struct NetworkError: Error, Equatable, CustomStringConvertible {
             let rejection = AssociationRejection(result: rejection.result, source: rejection.source, reason: rejection.reason)
             self.init(.rejected(rejection), "\(object) rejected the association: \(rejection)")
         case CDCMTK_ABORTED: self.init(.aborted, "\(object): the association was aborted or the connection broke")
+        case CDCMTK_TLS: self.init(.notSecure, "\(object): \(text)")
         case CDCMTK_NO_CONTEXT: self.init(.notAccepted, "\(object): \(text)")
         default: self.init(.protocolViolation, "\(object): \(text)")
         }
@@ -69,6 +72,10 @@ public struct AssociationRejection: Hashable, Sendable, CustomStringConvertible 
 
     public static let callingAETitleNotRecognized = AssociationRejection(result: 1, source: 1, reason: 3)
     public static let calledAETitleNotRecognized = AssociationRejection(result: 1, source: 1, reason: 7)
+    public static let applicationContextNotSupported = AssociationRejection(result: 1, source: 1, reason: 2)
+    public static let protocolVersionNotSupported = AssociationRejection(result: 1, source: 2, reason: 2)
+    /// The user identity is not one of ours (PS3.7 D.3.3.7): permanent, by the ACSE provider, no reason given.
+    public static let userNotRecognized = AssociationRejection(result: 1, source: 2, reason: 1)
     public static let temporaryCongestion = AssociationRejection(result: 2, source: 3, reason: 1)
     public static let localLimitExceeded = AssociationRejection(result: 2, source: 3, reason: 2)
     public static let noReasonGiven = AssociationRejection(result: 1, source: 1, reason: 1)
@@ -78,6 +85,7 @@ public struct AssociationRejection: Hashable, Sendable, CustomStringConvertible 
         case (1, 2): "application context name not supported"
         case (1, 3): "calling AE title not recognized"
         case (1, 7): "called AE title not recognized"
+        case (2, 1): "no reason given by the service provider"
         case (2, 2): "protocol version not supported"
         case (3, 1): "temporary congestion"
         case (3, 2): "local limit exceeded"
@@ -85,8 +93,6 @@ public struct AssociationRejection: Hashable, Sendable, CustomStringConvertible 
         }
         return "\(why) (\(result == 1 ? "permanent" : "transient"))"
     }
-
-    var raw: cdcmtk_rejection { cdcmtk_rejection(result: result, source: source, reason: reason) }
 }
 
 /// A status of a DIMSE response (PS3.7 annex C, PS3.4 B.2.3).

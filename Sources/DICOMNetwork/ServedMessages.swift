@@ -19,13 +19,14 @@ final class ServedMessages {
 
     /// Deals with the message at hand, whose presentation context has that abstract syntax; false when the association is over.
     func takeOne(in abstractSyntax: String, on info: AssociationInfo) -> Bool {
-        guard let abstractSyntax = UID(abstractSyntax), let service = services[abstractSyntax] else {
-            logger.notice("Association aborted: the peer asked for a service that was not offered")
-            return false
-        }
         do {
             let received = try Message.receive(on: handle, peer: address)
             if received.message.isResponse { return try takeAnswer(received.message, on: info) }
+            guard let abstractSyntax = UID(abstractSyntax), let service = services[abstractSyntax] else {
+                logger.notice("Answered with \(DIMSEStatus.unrecognizedOperation): the peer asked for a service that was not negotiated")
+                try received.message.response(OperationAnswer(.unrecognizedOperation)).send(on: handle, peer: address)
+                return true
+            }
             let answer = answer(received, abstractSyntax, service, on: info)
             if answer.status != .success { logger.warning("Request answered with \(answer.status): \(answer.comment ?? "")") }
             try received.message.response(answer).send(on: handle, peer: address)

@@ -3,12 +3,16 @@ import DICOMCore
 
 /// An application entity on the network, and how long to wait for it.
 public struct Peer: Sendable, Hashable {
-    /// A host name or an IPv4 address (the toolkit's requestor knows no IPv6).
+    /// A host name, or an address of IPv4 or IPv6 in numbers.
     public var host: String
     public var port: Int
     public var calledAETitle, callingAETitle: AETitle
     /// Seconds to wait for the connection, for the answer to the association request, and for each message.
     public var connectTimeout, associationTimeout, messageTimeout: Int
+    /// How the connection is secured; nil is not.
+    public var tls: TLSSettings?
+    /// The subject that the peer's certificate must have (RFC 4514); nil is any that leads to a trusted one.
+    public var certificateSubject: String?
 
     /// A peer with its address and titles.
     public init(host: String, port: Int, calledAETitle: AETitle, callingAETitle: AETitle, connectTimeout: Int = 10, associationTimeout: Int = 30, messageTimeout: Int = 120) {
@@ -22,7 +26,7 @@ public struct Peer: Sendable, Hashable {
     }
 
     /// `ARCHIVE at 10.0.0.1:104`.
-    var name: String { "\(calledAETitle) at \(host):\(port)" }
+    var name: String { "\(calledAETitle) at \(host.contains(":") ? "[\(host)]" : host):\(port)" }
 }
 
 /// What became of one file that was to be sent.
@@ -136,7 +140,9 @@ final class RequestedAssociation {
     init(to peer: Peer, proposing proposals: [Proposal]) throws(NetworkError) {
         cdcmtk_network_start()
         var error = cdcmtk_error(), rejection = cdcmtk_rejection()
-        guard let handle = Self.open(peer, proposals, &rejection, &error) else { throw NetworkError(error, rejection, on: peer.name) }
+        // Loaded anew each time: certificates may have changed.
+        let tls = try peer.tls.map { settings throws(NetworkError) in try TLSContext(settings, asServer: false) }
+        guard let handle = Self.open(peer, tls, proposals, &rejection, &error) else { throw NetworkError(error, rejection, on: peer.name) }
         (self.peer, self.handle) = (peer, handle)
     }
 
@@ -145,7 +151,7 @@ final class RequestedAssociation {
         cdcmtk_association_free(handle)
     }
 
-    private static func open(_ peer: Peer, _ proposals: [Proposal], _ rejection: inout cdcmtk_rejection, _ error: inout cdcmtk_error) -> OpaquePointer? {
+    private static func open(_ peer: Peer, _ tls: TLSContext?, _ proposals: [Proposal], _ rejection: inout cdcmtk_rejection, _ error: inout cdcmtk_error) -> OpaquePointer? {
         let strings = CStrings()
         let raw = proposals.map { proposal in
             cdcmtk_proposal(abstract_syntax: strings[proposal.abstractSyntax.string], transfer_syntaxes: (
@@ -155,9 +161,10 @@ final class RequestedAssociation {
         }
         var rawPeer = cdcmtk_peer(
             host: strings[peer.host], calling: strings[peer.callingAETitle.string], called: strings[peer.calledAETitle.string],
+            tls: tls?.handle, certificate_subject: peer.certificateSubject.map { strings[$0] },
             port: UInt16(clamping: peer.port), connect_timeout: Int32(peer.connectTimeout),
             association_timeout: Int32(peer.associationTimeout), message_timeout: Int32(peer.messageTimeout))
-        return withExtendedLifetime(strings) {
+        return withExtendedLifetime((strings, tls)) {
             withIdentity(maximumPDU: 131_072) { cdcmtk_association_request(&rawPeer, $0, raw, raw.count, &rejection, &error) }
         }
     }

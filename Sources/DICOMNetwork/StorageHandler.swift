@@ -7,6 +7,25 @@ public struct AssociationInfo: Sendable {
     public let callingAETitle, calledAETitle: AETitle
     /// The peer's numerical address, without the port.
     public let peerAddress: String
+    /// Whether it came by TLS, and the subject of the certificate that the peer showed (RFC 4514).
+    public let isSecure: Bool
+    public let certificateSubject: String?
+}
+
+/// A user name as the peer gives it, with a passcode if it gives one (PS3.7 D.3.3.7).
+public struct UserIdentity: Sendable {
+    public let name: String
+    public let passcode: String?
+}
+
+/// What comes of a user identity, or of there being none.
+public enum UserRecognition: Sendable {
+    /// It is not looked at, and the peer hears nothing of it.
+    case ignored
+    /// The peer hears so, if it asked.
+    case recognized
+    /// There is no association.
+    case refused
 }
 
 /// What a C-STORE request announces (PS3.7 9.1.1).
@@ -26,9 +45,11 @@ public enum StoreDestination: Sendable {
     case refuse(DIMSEStatus)
 }
 
-/// What a storage SCP asks of its owner. Every call comes on the association's own thread and may block it.
+/// What a storage SCP asks of its owner. Calls that are about an association's instances come on its own thread and may block it.
 public protocol StorageHandler: Sendable {
-    /// Whether an association is welcome; nil accepts.
+    /// Whether a user is known; nil is a peer that names none, or none by name. Comes on the accepting thread: it must not wait.
+    func recognition(of user: UserIdentity?, on association: AssociationInfo) -> UserRecognition
+    /// Whether an association is welcome; nil accepts, and `ended` follows some time. Comes on the accepting thread: it must not wait.
     func accepts(_ association: AssociationInfo) -> AssociationRejection?
     /// Where to write the instance that is about to come.
     func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination
@@ -41,16 +62,27 @@ public protocol StorageHandler: Sendable {
     func ended(_ association: AssociationInfo, released: Bool)
 }
 
+extension StorageHandler {
+    public func recognition(of user: UserIdentity?, on association: AssociationInfo) -> UserRecognition { .ignored }
+}
+
 /// How a storage SCP listens.
 public struct StorageSCPConfiguration: Sendable {
     /// The numerical address to listen on; nil is every address, IPv6 and IPv4.
     public var address: String?
-    /// The port; 0 lets the system choose.
-    public var port: Int
-    /// Associations at one time; more are rejected with "local limit exceeded", transient.
+    /// The port; 0 lets the system choose, nil is none.
+    public var port: Int?
+    /// TLS, and the port that it is spoken on, likewise.
+    public var tls: TLSSettings?
+    public var securePort: Int?
+    /// Associations at one time; more wait, and are then rejected with "local limit exceeded", transient.
     public var maximumAssociations: Int
-    /// Seconds for an association request to come in whole after the connection (ARTIM, PS3.8 9.1.5).
+    /// Seconds that an association request waits for its turn.
+    public var queueTimeout: Double = 5
+    /// Seconds for an association request, with the TLS handshake before it, to come in whole after the connection (ARTIM, PS3.8 9.1.5).
     public var associationTimeout: Int
+    /// Whether storage SOP classes are taken that are not the standard's.
+    public var takesPrivateSOPClasses = true
     /// Seconds without a message, or within one, after which an association is aborted.
     public var messageTimeout: Int
     /// Seconds that `stop` gives running associations to come to their end.
@@ -59,7 +91,7 @@ public struct StorageSCPConfiguration: Sendable {
     public var maximumPDU: Int
 
     /// A configuration; every default is what a node in a hospital network can live with.
-    public init(address: String? = nil, port: Int, maximumAssociations: Int = 64, associationTimeout: Int = 30, messageTimeout: Int = 120,
+    public init(address: String? = nil, port: Int?, maximumAssociations: Int = 64, associationTimeout: Int = 30, messageTimeout: Int = 120,
                 stopTimeout: Int = 10, maximumPDU: Int = 131_072) {
         self.address = address
         self.port = port

@@ -1,34 +1,36 @@
-import DICOMCore
 import CDCMTK
+import DICOMCore
 import Foundation
 import Logging
 import Synchronization
 
 /// Receives C-ECHO and C-STORE (PS3.4 annexes A and B) from any number of peers.
 ///
-/// One thread watches the listening socket and every connection whose association request is not there in whole, so that idle
-/// and slow clients cost nobody anything; each association then has a thread of its own.
+/// One thread watches the listening sockets and every connection whose association request is not there in whole, TLS handshakes
+/// included, so that idle and slow clients cost nobody anything; each association then has a thread of its own.
 public final class StorageSCP: Sendable {
-    private let configuration: StorageSCPConfiguration
-    private let handler: any StorageHandler
+    let configuration: StorageSCPConfiguration
+    let handler: any StorageHandler
+    let logger: Logger
+    let negotiator: Negotiator
     private let services: [UID: any MessageService]
-    private let logger: Logger
-    private let state = Mutex(State())
+    let state = Mutex(State())
+    /// Wakes the accepting thread.
+    let wakening = Wakening()
     private let acceptor = DispatchGroup()
     private let associations = DispatchGroup()
 
-    private struct State {
-        var listener: Listener?
+    struct State {
+        var started = false
         var isStopping = false
+        /// Whether requests wait for an association to end.
+        var hasQueue = false
         var lastID: UInt64 = 0
         /// A second descriptor of each running association's socket, to shut it down by.
         var running: [UInt64: Int32] = [:]
+        var tls: ReloadingTLS?
+        var securePort: Int?
     }
-
-    /// Connections that may wait with their association requests; when there are more, the oldest goes.
-    private static let maximumPending = 512
-    /// Seconds without accepting after the system ran out of descriptors.
-    private static let exhaustionPause = 1
 
     /// An SCP that does nothing until started; it offers the services beside storage.
     public init(configuration: StorageSCPConfiguration, handler: any StorageHandler, services: [any MessageService] = [], logger: Logger) {
@@ -36,36 +38,48 @@ public final class StorageSCP: Sendable {
         self.handler = handler
         self.services = services.reduce(into: [:]) { all, service in for uid in service.sopClassUIDs { all[uid] = service } }
         self.logger = logger
+        negotiator = Negotiator(services: Set(self.services.keys.map(\.string)), takesPrivateSOPClasses: configuration.takesPrivateSOPClasses)
     }
 
-    /// Listens, and returns the port; from then on the handler is called.
+    /// Listens, and returns the port, that of TLS where there is no other; from then on the handler is called.
     ///
-    /// - Throws: `NetworkError` when the port is taken or not allowed; `DICOMError` when the data dictionary is missing.
+    /// - Throws: `NetworkError` when a port is taken or not allowed, or a certificate cannot be used; `DICOMError` when the data
+    ///   dictionary is missing.
     public func start() throws -> Int {
         try Toolkit.checkDictionary()
         cdcmtk_network_start()
-        let listener = try Listener(address: configuration.address, port: configuration.port)
+        let plain = try configuration.port.map { try Listener(address: configuration.address, port: $0) }
+        let tls = try configuration.securePort.flatMap { _ in try configuration.tls.map { try ReloadingTLS($0, logger: logger) } }
+        let spoken = try tls.map { _ in try Listener(address: configuration.address, port: configuration.securePort ?? 0, isSecure: true) }
+        let listeners = [plain, spoken].compactMap { $0 }
+        guard let first = listeners.first else { throw NetworkError(.cannotListen, "There is no port to listen on") }
         state.withLock { state in
-            precondition(state.listener == nil, "a StorageSCP starts once")
-            state.listener = listener
+            precondition(!state.started, "a StorageSCP starts once")
+            (state.started, state.tls, state.securePort) = (true, tls, spoken?.port)
         }
         acceptor.enter()
-        thread("storage scp \(listener.port)") { [self] in
-            accept(from: listener)
+        thread("storage scp \(first.port)") { [self] in
+            accept(from: listeners, tls: tls)
             acceptor.leave()
         }
-        logger.info("Listening for associations", metadata: ["port": "\(listener.port)"])
-        return listener.port
+        logger.info("Listening for associations", metadata: ["ports": "\(listeners.map { "\($0.port)\($0.isSecure ? " (TLS)" : "")" }.joined(separator: ", "))"])
+        return first.port
     }
+
+    /// The port that TLS is spoken on; nil when there is none, or before the start.
+    public var securePort: Int? { state.withLock { $0.securePort } }
+
+    /// Looks now whether certificates have changed; that is done for each new connection, too.
+    public func reloadCertificates() { _ = state.withLock { $0.tls }?.current() }
 
     /// Stops listening, lets running associations come to their end for a while, then breaks them. Returns when all are over.
     public func stop() {
         let first = state.withLock { state in
             defer { state.isStopping = true }
-            state.listener?.interrupt()
-            return state.listener != nil && !state.isStopping
+            return state.started && !state.isStopping
         }
         guard first else { return }
+        wakening.ring()
         acceptor.wait()
         if associations.wait(timeout: .now() + .seconds(configuration.stopTimeout)) == .timedOut {
             state.withLock { state in
@@ -84,80 +98,16 @@ public final class StorageSCP: Sendable {
     }
 }
 
-// MARK: - Waiting for association requests
+// MARK: - Associations
 
 extension StorageSCP {
-    private func accept(from listener: Listener) {
-        var pending: [PendingConnection] = []
-        var pausedUntil: ContinuousClock.Instant?
-        defer { for connection in pending { close(connection.descriptor) } }
-        while !state.withLock({ $0.isStopping }) {
-            let now = ContinuousClock.now
-            if let until = pausedUntil, until <= now { pausedUntil = nil }
-            for connection in pending where connection.deadline <= now { close(connection.descriptor) }
-            pending.removeAll { $0.deadline <= now }
-
-            var watched = [pollfd(fd: pausedUntil == nil ? listener.descriptor : -1, events: Int16(POLLIN), revents: 0)]
-            watched += pending.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
-            let next = (pending.map(\.deadline) + [pausedUntil].compactMap { $0 }).min()
-            poll(&watched, nfds_t(watched.count), next.map { milliseconds(until: $0) } ?? -1)
-
-            var waiting: [PendingConnection] = []
-            for (var connection, watched) in zip(pending, watched.dropFirst()) {
-                if watched.revents == 0 || !take(&connection) { waiting.append(connection) }
-            }
-            pending = waiting
-            if watched[0].revents != 0, !acceptAll(from: listener, into: &pending) {
-                pausedUntil = .now + .seconds(Self.exhaustionPause)
-            }
-        }
-    }
-
-    /// Milliseconds to an instant, at least one, so that a wait never ends before it.
-    private func milliseconds(until instant: ContinuousClock.Instant) -> Int32 {
-        let left = ContinuousClock.now.duration(to: instant)
-        return Int32(clamping: max(0, left.components.seconds) * 1000 + left.components.attoseconds / 1_000_000_000_000_000 + 1)
-    }
-
-    /// Accepts what is there; false when the system has no descriptors left.
-    private func acceptAll(from listener: Listener, into pending: inout [PendingConnection]) -> Bool {
-        while let (descriptor, address) = listener.accept() {
-            if pending.count >= Self.maximumPending { close(pending.removeFirst().descriptor) }
-            pending.append(PendingConnection(descriptor: descriptor, address: address, deadline: .now + .seconds(configuration.associationTimeout)))
-        }
-        guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) else { return true }
-        logger.error("Cannot accept connections: \(String(cString: strerror(errno)))")
-        return false
-    }
-
-    /// Deals with a connection that something happened on; false when it is to wait on.
-    private func take(_ connection: inout PendingConnection) -> Bool {
-        switch connection.examine() {
-        case .waiting: return false
-        case .closed: close(connection.descriptor)
-        case .malformed:
-            logger.notice("Closed a connection that does not begin with an association request", metadata: ["peer": "\(connection.address)"])
-            connection.answerAndClose(abortPDU)
-        case .complete:
-            guard let id = admit(connection) else {
-                logger.warning("Rejected an association: too many are running", metadata: ["peer": "\(connection.address)", "maximum": "\(configuration.maximumAssociations)"])
-                connection.answerAndClose(AssociationRejection.localLimitExceeded.pdu)
-                return true
-            }
-            let (descriptor, address) = (connection.descriptor, connection.address)
-            thread("association \(id)") { [self] in
-                serve(descriptor, id: id, address: address)
-                dismiss(id)
-            }
-        }
-        return true
-    }
-
-    private func admit(_ connection: PendingConnection) -> UInt64? {
+    /// A number for one more association; nil when too many run.
+    func enter(_ connection: PendingConnection) -> UInt64? {
         state.withLock { state in
-            guard state.running.count < configuration.maximumAssociations else { return nil }
-            let copy = fcntl(connection.descriptor, F_DUPFD_CLOEXEC, 0)
-            guard copy >= 0 else { return nil }
+            guard state.running.count < configuration.maximumAssociations, let copy = connection.copy() else {
+                state.hasQueue = true
+                return nil
+            }
             state.lastID += 1
             state.running[state.lastID] = copy
             associations.enter()
@@ -165,30 +115,32 @@ extension StorageSCP {
         }
     }
 
-    private func dismiss(_ id: UInt64) {
-        state.withLock { state in
+    func leave(_ id: UInt64) {
+        let isAwaited = state.withLock { state in
             if let copy = state.running.removeValue(forKey: id) { close(copy) }
+            defer { state.hasQueue = false }
+            return state.hasQueue
         }
+        if isAwaited { wakening.ring() }
         associations.leave()
     }
-}
 
-// MARK: - An association
-
-extension StorageSCP {
-    private func serve(_ descriptor: Int32, id: UInt64, address: String) {
-        var logger = logger
-        logger[metadataKey: "association"] = "\(id)"
-        logger[metadataKey: "peer"] = "\(address)"
-        var error = cdcmtk_error()
-        let received = withIdentity(maximumPDU: configuration.maximumPDU) {
-            cdcmtk_association_receive(descriptor, $0, Int32(configuration.messageTimeout), &error)
+    /// Serves an association on a thread of its own.
+    func serve(_ connection: PendingConnection, _ answer: AssociateAnswer, _ info: AssociationInfo, _ logger: Logger) {
+        // The handle goes from one thread to the other.
+        nonisolated(unsafe) let handle = connection.release()
+        thread("association \(info.id)") { [self] in
+            var error = cdcmtk_error()
+            let received = withIdentity(maximumPDU: configuration.maximumPDU) {
+                cdcmtk_association_receive(handle, $0, Int32(configuration.messageTimeout), &error)
+            }
+            if let received {
+                AcceptedAssociation(handle: received, info: info, answer: answer, handler: handler, services: services, logger: logger).serve()
+            } else {
+                logger.notice("Association not established: \(NetworkError(error, on: info.peerAddress))")
+                handler.ended(info, released: false)
+            }
+            leave(info.id)
         }
-        guard let received else {
-            logger.notice("Association not established: \(NetworkError(error, on: address))")
-            return
-        }
-        let association = AcceptedAssociation(handle: received, id: id, address: address, handler: handler, services: services, logger: logger)
-        association.serve()
     }
 }

@@ -17,14 +17,14 @@ public enum Doctor {
         public let whatToDo: String?
     }
 
-    /// Checks data dictionary, runtime, models by digest, template set, data folder, disk, destinations and outbox; lasts no longer than
+    /// Checks data dictionary, runtime, models by digest, template set, data folder, disk, certificates, destinations and outbox; lasts no longer than
     /// the destinations' timeouts.
     public static func run(_ configuration: Configuration) async -> [Check] {
         let own = (try? await onOwnThread("doctor") {
             [check("data dictionary", "Install Debian's libdcmtk17, or set DCMDICTPATH.") {
                 try Toolkit.checkDictionary()
                 return .ok("DCMTK \(Toolkit.version) found its data dictionary.")
-            }] + contouringChecks(configuration) + dataChecks(configuration)
+            }] + contouringChecks(configuration) + dataChecks(configuration) + accessChecks(configuration)
         }) ?? []
         return await withTaskGroup(of: (Int, Check).self) { group in
             for (index, destination) in configuration.destinations.enumerated() {
@@ -109,9 +109,9 @@ public enum Doctor {
         Check(name: "destination \(destination.name)", state: .failure, message: "not checked", whatToDo: nil)
     }
 
-    private enum Finding { case ok(String), warning(String) }
+    enum Finding { case ok(String), warning(String) }
 
-    private static func check(_ name: String, _ whatToDo: String, _ look: () throws -> Finding) -> Check {
+    static func check(_ name: String, _ whatToDo: String, _ look: () throws -> Finding) -> Check {
         do {
             switch try look() {
             case .ok(let message): return Check(name: name, state: .ok, message: message, whatToDo: nil)

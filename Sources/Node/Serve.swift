@@ -19,6 +19,7 @@ public func serve(
     let watch = FolderWatch(folder, configuration, logger: logger)
     // Beside the services: reading the weights for their digests takes seconds, and no association shall wait for it.
     async let _ = warnOfWhatIsMissing(configuration, logger: logger)
+    for check in Doctor.accessChecks(configuration) where check.state != .ok { logger.warning("\(check.name): \(check.message)") }
 
     let assembly = Alarm()
     let workers = (0..<configuration.contouring.concurrentJobs).map { _ in Alarm() }
@@ -27,10 +28,7 @@ public func serve(
         folder: folder, store: store, watch: watch, conflicts: ConflictPolicy(configuration.receiving.conflicts), logger: logger
     ) { assembly.ring() }
     let provider = StorageSCP(
-        configuration: StorageSCPConfiguration(
-            address: configuration.host, port: configuration.port, maximumAssociations: configuration.receiving.maximumAssociations,
-            messageTimeout: configuration.receiving.timeoutSeconds),
-        handler: ingest, logger: logger)
+        configuration: configuration.storageSCP, handler: Gate(configuration, before: ingest, logger: logger), logger: logger)
     // They are stopped in reverse: no more input first, deliveries last.
     let services: [any Service] = [
         KeepingService(store: store, folder: folder, watch: watch, rule: RetentionRule(configuration.retention), logger: logger),
@@ -41,6 +39,7 @@ public func serve(
             store: store, folder: folder, watch: watch, configuration: configuration, executable: executable, alarms: workers,
             ended: { outboxes.forEach { $0.ring() } }, logger: logger),
         AssemblyService(store: store, configuration: configuration, alarm: assembly, queued: { workers.forEach { $0.ring() } }, logger: logger),
+        CertificateService(provider: provider),
         ReceivingService(provider: provider, onReady: onReady),
     ]
     let group = ServiceGroup(

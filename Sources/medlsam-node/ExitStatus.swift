@@ -85,7 +85,7 @@ extension ExitStatus {
         switch code {
         case .cannotRead: self = .unusableInput
         case .cannotWrite: self = .cannotCreate
-        case .unreachable, .timeout, .rejected, .aborted, .protocolViolation, .notAccepted, .cannotListen: self = .unavailable
+        case .unreachable, .timeout, .rejected, .aborted, .protocolViolation, .notAccepted, .cannotListen, .notSecure: self = .unavailable
         }
     }
 

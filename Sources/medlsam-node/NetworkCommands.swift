@@ -2,6 +2,8 @@ import ArgumentParser
 import DICOMCore
 import DICOMNetwork
 import Foundation
+import Node
+import NodeConfiguration
 
 /// A peer, with the options named as DCMTK names them.
 struct PeerOptions: ParsableArguments {
@@ -11,14 +13,44 @@ struct PeerOptions: ParsableArguments {
     var callingAETitle = "MEDLSAM"
     @Option(name: [.customLong("call"), .customLong("aec", withSingleDash: true)], help: "Title to call.")
     var calledAETitle = "ANY-SCP"
+    @OptionGroup var tls: TLSOptions
 
-    func peer() throws -> Peer {
+    func peer() throws -> DICOMNetwork.Peer {
         guard let called = AETitle(calledAETitle), let calling = AETitle(callingAETitle) else {
             throw ValidationError("An AE title has 1 to 16 characters, no backslash and no control character.")
         }
-        return Peer(host: host, port: port, calledAETitle: called, callingAETitle: calling)
+        var peer = DICOMNetwork.Peer(host: host, port: port, calledAETitle: called, callingAETitle: calling)
+        peer.tls = try tls.settings()
+        peer.certificateSubject = tls.subject
+        return peer
     }
 }
+
+/// Whether and how to call by TLS.
+struct TLSOptions: ParsableArguments {
+    @Flag(name: .customLong("tls"), help: "Call by TLS, with the section tls of the settings unless --tls-trusted is given.") var isWanted = false
+    @Option(name: [.customShort("c"), .customLong("config")], help: "The node's settings, for --tls.") var config = "Config/node.yaml"
+    @Option(name: .customLong("tls-trusted"), help: "PEM file, or folder of them, that the peer's certificate must lead to.") var trusted: String?
+    @Option(name: .customLong("tls-certificate"), help: "PEM file of the certificate to show.") var certificate: String?
+    @Option(name: .customLong("tls-key"), help: "PEM file of its key.") var key: String?
+    @Option(name: .customLong("tls-profile"), help: "bcp195, bcp195-nd or bcp195-ex.") var profile = TLSSettings.Profile.bcp195NonDowngrading
+    @Option(name: .customLong("tls-subject"), help: "Subject that the peer's certificate must have, such as CN=archive,O=Hospital.") var subject: String?
+
+    func validate() throws {
+        if (certificate == nil) != (key == nil) { throw ValidationError("--tls-certificate and --tls-key are needed together.") }
+        if !isWanted, trusted ?? certificate ?? subject != nil { throw ValidationError("The options of TLS need --tls.") }
+        if isWanted, certificate != nil, trusted == nil { throw ValidationError("--tls-certificate needs --tls-trusted.") }
+    }
+
+    func settings() throws -> TLSSettings? {
+        guard isWanted else { return nil }
+        if let trusted { return TLSSettings(certificate: certificate, key: key, trusted: trusted, profile: profile) }
+        guard let tls = try Configuration.load(config).tls else { throw CommandFailure(.configuration, "\(config) has no section tls.") }
+        return tls.settings
+    }
+}
+
+extension TLSSettings.Profile: ExpressibleByArgument {}
 
 struct EchoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(commandName: "echo", abstract: "Ask a peer whether it is there (C-ECHO).")

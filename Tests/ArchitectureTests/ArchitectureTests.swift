@@ -23,6 +23,7 @@ private let outside: [String: Set<String>] = [
     "GRDB": ["NodeStore"],
     "Yams": ["NodeConfiguration"],
     "ServiceLifecycle": ["Node", "medlsam-node"],
+    "UnixSignals": ["Node"],
     "ArgumentParser": ["medlsam-node"],
 ]
 

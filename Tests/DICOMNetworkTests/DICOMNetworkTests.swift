@@ -108,49 +108,6 @@ import Testing
         }
     }
 
-    @Test func anAETitlePolicyRejects() throws {
-        let recorder = try Recorder(rejection: { $0.calledAETitle == title("NODE") ? nil : .calledAETitleNotRecognized })
-        try withSCP(recorder) { port in
-            #expect(try runTool("echoscu", ["-aec", "NODE", "127.0.0.1", "\(port)"]).status == 0)
-            let rejected = try runTool("echoscu", ["-aec", "OTHER", "127.0.0.1", "\(port)"])
-            #expect(rejected.status != 0 && rejected.output.contains("Called AE Title Not Recognized"))
-        }
-        #expect(recorder.released == [true])
-    }
-
-    @Test func aForeignApplicationContextIsRejected() throws {
-        let recorder = try Recorder()
-        try withSCP(recorder) { port in
-            let peer = try #require(RawPeer(port: port))
-            peer.send(RawPeer.associateRequest(application: "1.2.3.4", contexts: [RawPeer.ct]))
-            let answer = try #require(peer.pdu())
-            #expect(answer.type == 3 && answer.body == [0, 1, 1, 2])
-        }
-        #expect(recorder.state.withLock { $0.associations.isEmpty })
-    }
-
-    @Test func associationsBeyondTheMaximumAreRejectedForTheTimeBeing() throws {
-        let recorder = try Recorder()
-        try withSCP(recorder, { $0.maximumAssociations = 2 }) { port in
-            var peers: [RawPeer] = []
-            for _ in 0..<2 {
-                let peer = try #require(RawPeer(port: port))
-                peer.send(RawPeer.associateRequest(contexts: [RawPeer.ct]))
-                #expect(peer.pdu()?.type == 2)
-                peers.append(peer)
-            }
-            let rejected = try runTool("echoscu", ["127.0.0.1", "\(port)"])
-            #expect(rejected.status != 0 && rejected.output.contains("Local Limit Exceeded"), "\(rejected.output)")
-            for peer in peers { peer.send(RawPeer.releaseRequest) }
-            #expect(recorder.wait { $0.released.count == 2 })
-            peers = []
-            // The thread counts until its connection is closed, a moment after the release.
-            var status: Int32 = 1
-            for _ in 0..<50 where status != 0 { status = try runTool("echoscu", ["127.0.0.1", "\(port)"]).status }
-            #expect(status == 0)
-        }
-    }
-
     @Test func aRefusedInstanceIsReadOffAndTheAssociationGoesOn() throws {
         let recorder = try Recorder(refusal: .outOfResources)
         let folder = try Places.temporaryFolder()
@@ -192,18 +149,6 @@ import Testing
             #expect(peer.status() == 0x0122)
         }
         #expect(recorder.state.withLock { $0.announced } == 0 && recorder.files.isEmpty)
-    }
-
-    @Test func aServiceThatWasNotOfferedAborts() throws {
-        let recorder = try Recorder()
-        try withSCP(recorder) { port in
-            let peer = try #require(RawPeer(port: port))
-            peer.send(RawPeer.associateRequest(contexts: [RawPeer.ct]))
-            #expect(peer.pdu()?.type == 2)
-            peer.send(RawPeer.data(1, command: true, last: true, RawPeer.command([(0x0002, Array("1.2.840.10008.5.1.4.1.1.2\0".utf8)), (0x0100, RawPeer.little(0x20, 2)), (0x0110, RawPeer.little(1, 2)), (0x0800, RawPeer.little(0, 2))])))
-            #expect(peer.pdu()?.type == 7)
-            #expect(recorder.wait { $0.released == [false] })
-        }
     }
 
     @Test func stopBreaksWhatDoesNotEnd() throws {

@@ -81,6 +81,21 @@ final class RawPeer {
         return found
     }
 
+    /// The sub-items of the user information in an A-ASSOCIATE-AC, by their type.
+    static func userItems(in body: [UInt8]) -> [UInt8: [[UInt8]]] {
+        func items(_ bytes: ArraySlice<UInt8>) -> [(type: UInt8, content: ArraySlice<UInt8>)] {
+            var found: [(UInt8, ArraySlice<UInt8>)] = [], rest = bytes
+            while rest.count >= 4 {
+                let at = rest.startIndex, length = Int(rest[at + 2]) << 8 | Int(rest[at + 3])
+                found.append((rest[at], rest[(at + 4)..<min(at + 4 + length, rest.endIndex)]))
+                rest = rest.dropFirst(4 + length)
+            }
+            return found
+        }
+        let user = items(body.dropFirst(68)).filter { $0.type == 0x50 }.flatMap { items($0.content) }
+        return Dictionary(grouping: user, by: \.type).mapValues { $0.map { Array($0.content) } }
+    }
+
     // MARK: PDUs
 
     static func pdu(_ type: UInt8, _ body: [UInt8]) -> [UInt8] { [type, 0] + big(body.count, 4) + body }
@@ -91,14 +106,17 @@ final class RawPeer {
 
     static func item(_ type: UInt8, _ body: [UInt8]) -> [UInt8] { [type, 0] + big(body.count, 2) + body }
 
-    static func associateRequest(called: String = "ANY", calling: String = "RAW", application: String = "1.2.840.10008.3.1.1.1", contexts: [(String, [String])]) -> [UInt8] {
+    static func associateRequest(
+        called: String = "ANY", calling: String = "RAW", application: String = "1.2.840.10008.3.1.1.1", version: Int = 1,
+        contexts: [(String, [String])], userItems: [UInt8] = []
+    ) -> [UInt8] {
         func padded(_ title: String) -> [UInt8] { Array((title + String(repeating: " ", count: 16)).utf8.prefix(16)) }
-        var body: [UInt8] = [0, 1, 0, 0] + padded(called) + padded(calling) + [UInt8](repeating: 0, count: 32)
+        var body: [UInt8] = big(version, 2) + [0, 0] + padded(called) + padded(calling) + [UInt8](repeating: 0, count: 32)
         body += item(0x10, Array(application.utf8))
         for (index, context) in contexts.enumerated() {
             body += item(0x20, [UInt8(2 * index + 1), 0, 0, 0] + item(0x30, Array(context.0.utf8)) + context.1.flatMap { item(0x40, Array($0.utf8)) })
         }
-        body += item(0x50, item(0x51, big(16384, 4)) + item(0x52, Array("1.2.3".utf8)))
+        body += item(0x50, item(0x51, big(16384, 4)) + item(0x52, Array("1.2.3".utf8)) + userItems)
         return pdu(1, body)
     }
 

@@ -21,9 +21,13 @@ final class Recorder: StorageHandler {
     private let rejection: @Sendable (AssociationInfo) -> AssociationRejection?
     private let refusal: DIMSEStatus?
     private let subfolder: String
+    /// User names with their passcodes; nil does not look at them.
+    private let users: [String: String]?
 
-    init(rejection: @escaping @Sendable (AssociationInfo) -> AssociationRejection? = { _ in nil }, refusal: DIMSEStatus? = nil, subfolder: String = "") throws {
+    init(rejection: @escaping @Sendable (AssociationInfo) -> AssociationRejection? = { _ in nil }, refusal: DIMSEStatus? = nil, subfolder: String = "",
+         users: [String: String]? = nil) throws {
         folder = try Places.temporaryFolder("received")
+        self.users = users
         (self.rejection, self.refusal, self.subfolder) = (rejection, refusal, subfolder)
     }
 
@@ -33,6 +37,11 @@ final class Recorder: StorageHandler {
     var discarded: Int { state.withLock { $0.discarded.count } }
     var released: [Bool] { state.withLock { $0.ended.map(\.released) } }
     var files: [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] }
+
+    func recognition(of user: UserIdentity?, on association: AssociationInfo) -> UserRecognition {
+        guard let users else { return .ignored }
+        return user.map { users[$0.name] == $0.passcode ? .recognized : .refused } ?? .ignored
+    }
 
     func accepts(_ association: AssociationInfo) -> AssociationRejection? {
         state.withLock { $0.associations.append(association) }
@@ -72,6 +81,11 @@ final class Recorder: StorageHandler {
 
 /// Runs a storage SCP on a free port for the length of a test.
 func withSCP<R>(_ recorder: Recorder, _ change: (inout StorageSCPConfiguration) -> Void = { _ in }, _ body: (Int) throws -> R) throws -> R {
+    try withSecureSCP(recorder, change) { port, _ in try body(port) }
+}
+
+/// The same with the port of TLS, too, if there is one.
+func withSecureSCP<R>(_ recorder: Recorder, _ change: (inout StorageSCPConfiguration) -> Void, _ body: (Int, Int) throws -> R) throws -> R {
     var configuration = StorageSCPConfiguration(port: 0, stopTimeout: 1)
     change(&configuration)
     var logger = Logger(label: "scp")
@@ -79,7 +93,7 @@ func withSCP<R>(_ recorder: Recorder, _ change: (inout StorageSCPConfiguration) 
     let scp = StorageSCP(configuration: configuration, handler: recorder, logger: logger)
     let port = try scp.start()
     defer { scp.stop() }
-    return try body(port)
+    return try body(port, scp.securePort ?? 0)
 }
 
 /// The part of a Part 10 file after its meta information.

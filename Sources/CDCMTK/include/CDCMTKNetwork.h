@@ -1,5 +1,5 @@
 #pragma once
-#include "CDCMTKDataSet.h"
+#include "CDCMTKConnection.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -12,6 +12,7 @@ enum {
     CDCMTK_ABORTED = 19,     // the peer aborted, or the connection broke
     CDCMTK_PROTOCOL = 20,    // the peer broke the protocol
     CDCMTK_NO_CONTEXT = 21,  // no accepted presentation context fits the file
+    CDCMTK_TLS = 22,         // the TLS handshake failed, or the peer's certificate is another's
 };
 
 /// A-ASSOCIATE-RJ (PS3.8 9.3.4).
@@ -28,9 +29,8 @@ typedef struct cdcmtk_identity {
 /// Settings of the whole process: Nagle off, no name look-ups of peers, SIGPIPE ignored. Call before any other of these.
 void cdcmtk_network_start(void);
 
-/// accept4: the next connection of a listening socket, close-on-exec, Nagle off, with the peer's numerical address;
-/// -1 with an errno when there is none.
-int cdcmtk_socket_accept(int listener, char *address, size_t size);
+/// Whether the toolkit knows a UID as a storage SOP class.
+int cdcmtk_is_storage_class(const char *uid);
 
 /// An association, either side; one thread at a time.
 typedef struct cdcmtk_association cdcmtk_association;
@@ -59,20 +59,25 @@ int cdcmtk_association_context(cdcmtk_association *association, const char *abst
 
 // MARK: acceptor
 
-/// Takes over a connected socket, in whose buffer a whole A-ASSOCIATE-RQ lies already, and reads that. The socket belongs
-/// to the association from here on, and is closed when this fails. A protocol version or application context that is none
-/// of DICOM's is rejected here.
-cdcmtk_association *cdcmtk_association_receive(int socket, const cdcmtk_identity *identity, int timeout_seconds, cdcmtk_error *error);
-void cdcmtk_association_titles(cdcmtk_association *association, char calling[17], char called[17]);
-int cdcmtk_association_reject(cdcmtk_association *association, cdcmtk_rejection rejection, cdcmtk_error *error);
-/// Accepts Verification and whatever may be a storage SOP class, each in the transfer syntax proposed first, and the services
-/// named by abstract syntax in one that cdcmtk_file_decode knows.
-int cdcmtk_association_accept(cdcmtk_association *association, const char *const *services, size_t count, cdcmtk_error *error);
+/// Takes over a connection whose A-ASSOCIATE-RQ is there; it is closed when this fails.
+cdcmtk_association *cdcmtk_association_receive(cdcmtk_connection *connection, const cdcmtk_identity *identity, int timeout_seconds, cdcmtk_error *error);
+
+/// The answer to a proposed presentation context.
+typedef struct cdcmtk_context {
+    uint8_t id, result;          // 0 is acceptance (PS3.8 table 9-18)
+    uint8_t role;                // the peer's: 0 default, 1 SCU, 2 SCP, 3 both (PS3.7 D.3.3.4)
+    const char *transfer_syntax; // NULL when refused
+} cdcmtk_context;
+
+/// Accepts the association, with further sub-items for the user information as they go out (PS3.7 D.3.3).
+int cdcmtk_association_accept(cdcmtk_association *association, const cdcmtk_context *contexts, size_t count, const uint8_t *user_items,
+                              size_t user_items_length, cdcmtk_error *error);
 
 enum { CDCMTK_ECHO_REQUEST = 1, CDCMTK_STORE_REQUEST = 2, CDCMTK_OTHER_REQUEST = 3, CDCMTK_RELEASE_REQUEST = 4 };
 
 /// A request as it came: the UIDs are not validated.
 typedef struct cdcmtk_request {
+    uint8_t context; // the presentation context
     char abstract_syntax[65]; // of the presentation context
     char sop_class[65], sop_instance[65], transfer_syntax[65]; // of a store request
 } cdcmtk_request;
@@ -102,6 +107,8 @@ void cdcmtk_association_confirm_release(cdcmtk_association *association);
 
 typedef struct cdcmtk_peer {
     const char *host, *calling, *called;
+    const cdcmtk_tls *tls;           // as client; NULL is without
+    const char *certificate_subject; // that the peer's certificate must have (RFC 4514); NULL is any
     uint16_t port;
     int connect_timeout, association_timeout, message_timeout; // seconds
 } cdcmtk_peer;

@@ -1,16 +1,6 @@
 import DICOMNetwork
 import NodeConfiguration
 
-extension Configuration {
-    /// A destination as a peer to call.
-    public func peer(_ destination: Destination) -> DICOMNetwork.Peer {
-        DICOMNetwork.Peer(
-            host: destination.host, port: destination.port, calledAETitle: destination.aeTitle,
-            callingAETitle: destination.callingAETitle ?? aeTitle, connectTimeout: delivery.timeoutSeconds,
-            associationTimeout: delivery.timeoutSeconds, messageTimeout: delivery.timeoutSeconds)
-    }
-}
-
 extension DeliveryService {
     /// Sends by C-STORE.
     static func network(_ configuration: Configuration) -> Send {
