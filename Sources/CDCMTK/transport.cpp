@@ -127,9 +127,12 @@ ssize_t Transport::read(void *buffer, size_t count) {
         if (consumed == buffered.size()) buffered = std::string(), consumed = 0;
         return static_cast<ssize_t>(part);
     }
+    // A PDU must come to its end in the time that its first byte may take: one byte now and then is no progress.
+    if (!guard.isWithin()) deadline = now() + timeout;
     ssize_t got;
     while ((got = readNow(buffer, count)) < 0)
-        if (!await(wanted, timeout)) return 0;
+        if (!await(wanted, static_cast<int>(deadline - now()))) return 0;
+    if (now() > deadline) return 0;
     return got == 0 || guard.passes(static_cast<const uint8_t *>(buffer), got) ? got : 0;
 }
 

@@ -3,6 +3,7 @@
 #include "face.hpp"
 #include <dcmtk/dcmnet/dcmlayer.h>
 #include <dcmtk/dcmnet/dcmtrans.h>
+#include <ctime>
 #include <openssl/ssl.h>
 #include <string>
 
@@ -16,6 +17,8 @@ class PDUGuard {
   public:
     /// False from a header on whose length its PDU cannot have.
     bool passes(const uint8_t *bytes, size_t count);
+    /// Whether a PDU has begun and not ended.
+    bool isWithin() const { return have > 0 || left > 0; }
 
   private:
     uint8_t header[6] = {};
@@ -72,6 +75,7 @@ class Transport final : public DcmTransportConnection {
     SSL *secure;
     int timeout;
     PDUGuard guard;
+    time_t deadline = 0; // for the PDU that is being read to end
     size_t consumed = 0; // of what is buffered
     Step wanted = Step::read;
 

@@ -186,4 +186,41 @@ import Testing
             #expect(recorder.files.isEmpty)
         }
     }
+
+    @Test func aPeerThatDripsIsAborted() throws {
+        let recorder = try Recorder()
+        try withSCP(recorder, { $0.messageTimeout = 1 }) { port in
+            let peer = try #require(RawPeer(port: port))
+            peer.send(RawPeer.associateRequest(contexts: [RawPeer.ct]))
+            #expect(peer.pdu()?.type == 2)
+            let message = RawPeer.data(1, command: true, last: true, RawPeer.storeRequest())
+            var drops = 0
+            for byte in message where recorder.released.isEmpty && peer.send([byte]) {
+                drops += 1
+                usleep(100_000)
+            }
+            #expect(recorder.wait(seconds: 5) { $0.released == [false] })
+            #expect(drops < message.count / 2)
+        }
+    }
+
+    @Test func fiveHundredIdleSocketsDelayNobody() throws {
+        try withSCP(try Recorder()) { port in
+            let idle = (0..<500).compactMap { _ in RawPeer(port: port) }
+            let answered = try answers(port)
+            #expect(idle.count == 500 && answered)
+            // None of them was closed for it.
+            idle[0].send(RawPeer.associateRequest(contexts: [RawPeer.ct]))
+            #expect(idle[0].pdu()?.type == 2)
+        }
+    }
+
+    /// What a server may answer to an association request of ours, and what must not be believed.
+    @Test(arguments: [[2, 0, 0xFF, 0xFF, 0xFF, 0xFF], [2, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 1], [3, 0, 0, 0x10, 0, 0], [9, 0, 0, 0, 0, 4, 0, 0, 0, 0], Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8), []] as [[UInt8]])
+    func serversThatAnswerNonsenseAreErrors(answer: [UInt8]) throws {
+        let server = try RawServer(answer: answer)
+        let peer = Peer(host: "127.0.0.1", port: server.port, calledAETitle: title("A"), callingAETitle: title("B"), connectTimeout: 2, associationTimeout: 2, messageTimeout: 2)
+        let error = #expect(throws: NetworkError.self) { try ServiceClass.echo(peer) }
+        #expect(error?.code == .aborted || error?.code == .protocolViolation || error?.code == .timeout, "\(String(describing: error))")
+    }
 }

@@ -114,7 +114,29 @@ import Testing
 
     // MARK: Presentation contexts
 
-    @Test func everyStorageClassOfTheStandardAndPrivateOnesAreTaken() throws {
+    /// The storage SOP classes as DCMTK's header lists them; retired ones included.
+    private static let storageClasses: [String] = {
+        let header = (try? String(contentsOfFile: "/usr/include/dcmtk/dcmdata/dcuid.h", encoding: .utf8)) ?? ""
+        return header.matches(of: /#define UID_\w*Storage\w*\s+"(1\.2\.840\.10008\.5\.[0-9.]+)"/).map { String($0.1) }
+    }()
+
+    /// Non-Patient Object Storage (PS3.4 GG): hanging protocols, palettes, implant templates. They have no study and no series.
+    private static let patientless = Set(["38.1", "39.1", "43.1", "44.1", "45.1"].map { "1.2.840.10008.5.1.4." + $0 })
+
+    @Test func everyStorageClassIsTaken() throws {
+        let classes = Set(Self.storageClasses).subtracting(Self.patientless).sorted()
+        #expect(classes.count >= 186)
+        try withSCP(try Recorder()) { port in
+            for start in stride(from: 0, to: classes.count, by: 128) {
+                let part = classes[start..<min(start + 128, classes.count)]
+                let answer = try answer(port, RawPeer.associateRequest(contexts: part.map { ($0, ["1.2.840.10008.1.2.1"]) }))
+                let refused = RawPeer.contexts(in: answer.body).filter { $0.value.result != 0 }.keys.map { classes[start + Int($0) / 2] }
+                #expect(refused.isEmpty, "\(refused)")
+            }
+        }
+    }
+
+    @Test func privateAndUnknownStorageClassesAreTakenAsSet() throws {
         let privateClass = "1.2.276.0.99.7", unknown = "1.2.840.10008.5.1.4.99.1"
         for takesPrivate in [true, false] {
             try withSCP(try Recorder(), { $0.takesPrivateSOPClasses = takesPrivate }) { port in

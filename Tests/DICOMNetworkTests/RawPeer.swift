@@ -146,3 +146,38 @@ final class RawPeer {
         return nil
     }
 }
+
+/// A server that says the same to whoever comes first, and closes.
+final class RawServer: Sendable {
+    let port: Int
+    private let listener: Int32
+
+    init(answer: [UInt8]) throws {
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in(), length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let listener = listener
+        withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, length)
+                listen(listener, 5)
+                _ = getsockname(listener, $0, &length)
+            }
+        }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        Thread {
+            let connection = accept(listener, nil, nil)
+            guard connection >= 0 else { return }
+            var request = [UInt8](repeating: 0, count: 65536)
+            _ = recv(connection, &request, request.count, 0)
+            _ = Glibc.send(connection, answer, answer.count, Int32(MSG_NOSIGNAL))
+            Glibc.close(connection)
+        }.start()
+    }
+
+    deinit {
+        shutdown(listener, Int32(SHUT_RDWR))
+        Glibc.close(listener)
+    }
+}

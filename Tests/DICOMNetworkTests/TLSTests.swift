@@ -190,6 +190,22 @@ private struct Shop {
         }
     }
 
+    @Test func connectionsThatComeToNothingLeaveNoDescriptors() throws {
+        let recorder = try Recorder(rejection: { _ in .noReasonGiven })
+        try withTLS(recorder) { port, secure in
+            func descriptors() -> Int { (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? 0 }
+            let before = descriptors(), request = RawPeer.associateRequest(contexts: [RawPeer.ct])
+            for round in 0..<300 {
+                let peer = try #require(RawPeer(port: round % 2 == 0 ? secure : port))
+                peer.send(round % 3 == 0 ? request : Array([0x16, 3, 1, 2, 0, 1, 0].prefix(round % 7)))
+                if round % 5 == 0 { peer.reset() }
+            }
+            let failed = try (0..<3).map { _ in try answers(secure, shop.tool()) }
+            #expect(failed == [false, false, false])
+            #expect(recorder.wait { _ in descriptors() <= before + 2 }, "\(descriptors()) of \(before)")
+        }
+    }
+
     @Test func onlyTLSMayBeListenedFor() throws {
         try withTLS(try Recorder(), nil, { $0.port = nil }) { port, secure in
             let answered = try answers(port, shop.tool())

@@ -19,7 +19,7 @@ struct NodeUnderTest: Sendable {
 
     /// Writes the settings; with `models` false, they name folders that hold no weights.
     init(in folder: URL, destinations: [Destination] = [], models: Bool = true, minimumFreeMegabytes: Int = 100,
-         rules: String = "[{name: everything}]") throws {
+         rules: String = "[{name: everything}]", more: String = "") throws {
         self.folder = folder
         port = try freePort()
         let installed = models ? Places.local.appending(path: "models") : folder.appending(path: "no-models")
@@ -39,6 +39,7 @@ struct NodeUnderTest: Sendable {
             selection: {rules: \(rules)}
             delivery: {firstRetrySeconds: 1, longestRetrySeconds: 2}
             destinations: \(list.isEmpty ? "[]" : list.joined())
+            \(more)
 
             """.write(toFile: settings, atomically: true, encoding: .utf8)
     }
