@@ -34,7 +34,14 @@ test: setup-test ## run every test
 	$(SWIFT) test --skip-build --disable-xctest --no-parallel
 
 bench: setup-test setup-demo build build-sample ## measure receipt against storescp, and a head from last slice to archive
+	@.local/venv/bin/python Benchmarks/receipt.py rates
 	@.local/venv/bin/python Benchmarks/bench.py
+
+bench-receipt: setup-test build ## measure receipt alone: storescp, dcmqrscp, Orthanc, the disk, and the node on 1, 4 and 16 associations
+	@.local/venv/bin/python Benchmarks/receipt.py rates
+
+bench-memory: setup-test build ## follow the node's memory over 100,000 instances on 32 associations (50 GB of disk)
+	@.local/venv/bin/python Benchmarks/receipt.py memory
 
 judge-series: setup-test setup-demo build build-sample ## compare every CT case with dcm2niix and SimpleITK; writes docs/reference/series-cases.md
 	@.local/venv/bin/python Tests/Judges/series.py .build/release/medlsam-node --shared ../shared \

@@ -93,16 +93,16 @@ extension Store {
         _ instance: ReceivedInstance, of association: AssociationRecord, _ policy: ConflictPolicy, at now: Date, beside flush: () throws -> Void
     ) throws -> Recorded {
         try groupCommit(beside: flush) { db in
-            try db.execute(
-                sql: "INSERT OR IGNORE INTO association (key, calling_ae, called_ae, peer, started) VALUES (?, ?, ?, ?, ?)",
-                arguments: [association.key, association.callingAETitle, association.calledAETitle, association.peer, now.timeIntervalSince1970])
+            try db.run(
+                "INSERT OR IGNORE INTO association (key, calling_ae, called_ae, peer, started) VALUES (?, ?, ?, ?, ?)",
+                [association.key, association.callingAETitle, association.calledAETitle, association.peer, now.timeIntervalSince1970])
             let versions = try Version.all(of: instance.sopInstanceUID, in: db)
             if policy == .refuse, let held = Version.conflict(with: instance, in: versions) {
                 try Self.note(conflictOf: instance, with: held.id, .refused, from: association.key, at: now, in: db)
                 return .refused
             }
             let series = try Self.series(of: instance, at: now, in: db)
-            try db.execute(sql: "INSERT OR IGNORE INTO series_association VALUES (?, ?)", arguments: [series.id, association.key])
+            try db.run("INSERT OR IGNORE INTO series_association VALUES (?, ?)", [series.id, association.key])
             return try Self.insert(instance, beside: versions, into: series, from: association.key, policy, at: now, in: db)
         }
     }
@@ -134,8 +134,8 @@ extension Store {
         let deleted: Date?
 
         static func all(of uid: String, in db: Database) throws -> [Version] {
-            try Row.fetchAll(
-                db, sql: "SELECT id, series, digest, path, state, size, deleted FROM instance WHERE sop_instance_uid = ? ORDER BY id", arguments: [uid]
+            try db.rows(
+                "SELECT id, series, digest, path, state, size, deleted FROM instance WHERE sop_instance_uid = ? ORDER BY id", [uid]
             ).map { row in
                 Version(
                     id: row["id"], series: row["series"], digest: row["digest"], path: row["path"], state: row["state"],
@@ -152,9 +152,9 @@ extension Store {
 
     private static func series(of instance: ReceivedInstance, at now: Date, in db: Database) throws -> SeriesRow {
         let patient = PatientIdentity(rawValue: instance.patientDigest)
-        let rows = try Row.fetchAll(
-            db, sql: "SELECT id, state, reason, patient_digest FROM series WHERE series_uid = ? AND study_uid = ? ORDER BY id",
-            arguments: [instance.seriesInstanceUID, instance.studyInstanceUID])
+        let rows = try db.rows(
+            "SELECT id, state, reason, patient_digest FROM series WHERE series_uid = ? AND study_uid = ? ORDER BY id",
+            [instance.seriesInstanceUID, instance.studyInstanceUID])
         let same = rows.filter { PatientIdentity(rawValue: $0["patient_digest"]).isSame(as: patient) }
         if let row = same.first(where: { $0["patient_digest"] == instance.patientDigest }) ?? same.first(where: { $0["state"] != "quarantined" })
             ?? same.first
@@ -215,14 +215,14 @@ extension Store {
         let isLater = same.map { $0.id > current?.id ?? 0 } ?? true
         let counts = current == nil || isLater == (policy != .keepFirst)
         if counts, let current { try db.execute(sql: "UPDATE instance SET state = 'replaced' WHERE id = ?", arguments: [current.id]) }
-        try db.execute(
-            sql: """
+        try db.run(
+            """
                 INSERT INTO instance (series, sop_instance_uid, sop_class_uid, transfer_syntax_uid, path, digest, size, received,
                     association, header, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (series, sop_instance_uid, digest) DO UPDATE SET path = excluded.path, received = excluded.received,
                     association = excluded.association, state = excluded.state, deleted = NULL, deletion = NULL
                 """,
-            arguments: [
+            [
                 series.id, instance.sopInstanceUID, instance.sopClassUID, instance.transferSyntaxUID, instance.path, instance.digest,
                 instance.size, now.timeIntervalSince1970, association, instance.header, counts ? "current" : "replaced",
             ])
@@ -234,13 +234,13 @@ extension Store {
         // contoured, or deleted as done with, before it came again needs no second job.
         let isDone = try same.map { try $0.deleted != nil || hasJob($0.id, in: db) } ?? false
         let opens = instance.refusal == nil && counts && !isDone && series.state != .quarantined
-        try db.execute(
-            sql: """
+        try db.run(
+            """
                 UPDATE series SET last_arrival = ?1, state = CASE WHEN ?2 THEN 'receiving' ELSE state END,
                     reason = CASE WHEN ?2 THEN NULL ELSE reason END
                 WHERE id = ?3
                 """,
-            arguments: [now.timeIntervalSince1970, opens, series.id])
+            [now.timeIntervalSince1970, opens, series.id])
         if series.state == .quarantined { return .quarantined(series.reason ?? "") }
         if let deleted = same?.deleted { return .restored(deleted: deleted) }
         return !counts ? .keptBehindFirst : current != nil ? .replacement : .new
@@ -260,5 +260,14 @@ extension Store {
     /// Notes the size of an instance's file where another one with the same data set, but other file meta information, took its place.
     public func replaced(fileAt path: String, size: Int) throws {
         try groupCommit { try $0.execute(sql: "UPDATE instance SET size = ? WHERE path = ?", arguments: [size, path]) }
+    }
+}
+
+/// Statements that run for every instance, prepared once a connection.
+extension Database {
+    fileprivate func run(_ sql: String, _ arguments: StatementArguments) throws { try cachedStatement(sql: sql).execute(arguments: arguments) }
+
+    fileprivate func rows(_ sql: String, _ arguments: StatementArguments) throws -> [Row] {
+        try Row.fetchAll(cachedStatement(sql: sql), arguments: arguments)
     }
 }

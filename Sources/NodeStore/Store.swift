@@ -114,6 +114,8 @@ public final class Store: Sendable {
         var failures = [(any Error)?](repeating: nil, count: group.count)
         do {
             try pool.write { db in
+                // A write that is alone has the transaction to itself.
+                if group.count == 1 { return try group[0].work(db) }
                 for (index, write) in group.enumerated() {
                     do {
                         try db.inSavepoint {

@@ -9,7 +9,7 @@ import ServiceLifecycle
 struct AssemblyService: Service {
     let store: Store
     let configuration: Configuration
-    /// Rung when an instance arrived or an association ended.
+    /// Rung when an association ended.
     let alarm: Alarm
     /// Called when a job was made.
     let queued: @Sendable () -> Void

@@ -12,7 +12,7 @@ final class Ingest: StorageHandler {
     private let store: Store
     private let watch: FolderWatch
     private let conflicts: ConflictPolicy
-    /// Called when an instance was recorded or an association ended.
+    /// Called when an association ended: a series whose instances still arrive is not decided about.
     private let arrived: @Sendable () -> Void
     private let logger: Logger
     /// Tells this run's associations from those of runs before.
@@ -106,7 +106,6 @@ final class Ingest: StorageHandler {
             logger.warning("Refused \(name): another content has that SOP Instance UID.")
             return .duplicateSOPInstance
         }
-        arrived()
         return .success
     }
 

@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Measures receipt: the node as it ships beside DCMTK's storescp and dcmqrscp, Orthanc, and the disk alone. `make bench-receipt` runs it.
+
+Every peer gets 300 CT instances of 0.5 MB on each of 1, 4 and 16 associations from DCMTK's storescu over loopback, each instance under
+a UID of its own; the peers take turns, three runs, medians. Of the peers only the node answers success once instance, name and row
+would survive a power cut. The disk alone: as many writers as associations put the same bytes into files of their own past the page
+cache and fsync each, which is the floor of any receipt that loses nothing.
+
+`memory` (`make bench-memory`) sends many instances over 32 associations and follows the node's resident memory.
+
+A table goes to standard output, everything measured to .local/bench/receipt.json or memory.json.
+"""
+import argparse
+import contextlib
+import json
+import mmap
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+from bench import ENVIRONMENT, LOCAL, NODE, free_port, running, settings
+
+WORK = LOCAL / "bench-receipt"
+RESULTS = LOCAL / "bench"
+SOURCES = WORK / "series"
+INSTANCES, ASSOCIATIONS, RUNS = 300, (1, 4, 16), 3
+# What the node's rate is held against: issue 4's goals, in rates of storescp on as many associations, and of the disk alone.
+GOALS, DISK_GOAL = {1: 1.0, 4: 1.5, 16: 2.0}, 0.9
+MEMORY_ASSOCIATIONS, MEMORY_GOAL_MEGABYTES = 32, 100
+
+
+@contextlib.contextmanager
+def node(folder):
+    port = free_port()
+    command = [NODE, "serve", "--config", settings(folder, port)]
+    with running(command, "MEDLSAM", port, folder / "log") as process:
+        yield process, "MEDLSAM", port, lambda: files(folder / "data/instances")
+
+
+@contextlib.contextmanager
+def storescp(folder, *options):
+    port, storage = free_port(), folder / "storage"
+    storage.mkdir(parents=True)
+    with running(["storescp", "--bit-preserving", *options, "-od", storage, port], "STORESCP", port, folder / "log") as process:
+        yield process, "STORESCP", port, lambda: files(storage)
+
+
+@contextlib.contextmanager
+def dcmqrscp(folder):
+    port, storage = free_port(), folder / "storage"
+    storage.mkdir(parents=True)
+    (folder / "dcmqrscp.cfg").write_text(f"""
+NetworkTCPPort = {port}
+MaxPDUSize = 131072
+MaxAssociations = 64
+HostTable BEGIN
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+DCMQRSCP {storage} RW (1000000, 100000000mb) ANY
+AETable END
+""")
+    with running(["dcmqrscp", "-c", folder / "dcmqrscp.cfg"], "DCMQRSCP", port, folder / "log") as process:
+        yield process, "DCMQRSCP", port, lambda: files(storage) - 1  # its index
+
+
+@contextlib.contextmanager
+def orthanc(folder):
+    port, storage = free_port(), folder / "storage"
+    storage.mkdir(parents=True)
+    (folder / "orthanc.json").write_text(json.dumps({
+        "StorageDirectory": str(storage), "IndexDirectory": str(folder), "DicomAet": "ORTHANC", "DicomPort": port, "HttpServerEnabled": False,
+        "DicomAlwaysAllowStore": True, "DicomAlwaysAllowEcho": True, "DicomThreadsCount": 32, "Plugins": []}))
+    program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"  # Debian installs it where only root's PATH leads
+    with running([program, folder / "orthanc.json"], "ORTHANC", port, folder / "log") as process:
+        yield process, "ORTHANC", port, lambda: None
+
+
+PEERS = {
+    "medlsam-node": node,
+    "storescp": storescp,
+    "storescp --fork": lambda folder: storescp(folder, "--fork"),
+    "dcmqrscp": dcmqrscp,
+    "Orthanc": orthanc,
+}
+
+
+def receipt_series(folder):
+    """Instances of noise with a gap between slices, so that they are received and never contoured."""
+    import numpy as np
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+    folder.mkdir(parents=True)
+    study, series, frame = (generate_uid() for _ in range(3))
+    noise = np.random.default_rng(0)
+    for k in range(INSTANCES):
+        d = Dataset()
+        d.SOPClassUID, d.SOPInstanceUID = CTImageStorage, generate_uid()
+        d.StudyInstanceUID, d.SeriesInstanceUID, d.FrameOfReferenceUID = study, series, frame
+        d.StudyID, d.SeriesNumber, d.InstanceNumber = "1", 1, k + 1  # storescu counts these on as it invents UIDs
+        d.PatientName, d.PatientID, d.Modality, d.ImageType = "BENCH", "BENCH", "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
+        d.Rows = d.Columns = 512
+        d.PixelSpacing, d.ImageOrientationPatient = [1, 1], [1, 0, 0, 0, 1, 0]
+        d.ImagePositionPatient = [0, 0, k if k < INSTANCES // 2 else 5000 + k]
+        d.SamplesPerPixel, d.PhotometricInterpretation, d.PixelRepresentation = 1, "MONOCHROME2", 1
+        d.BitsAllocated, d.BitsStored, d.HighBit, d.RescaleSlope, d.RescaleIntercept = 16, 16, 15, 1, 0
+        d.PixelData = noise.integers(-1000, 1000, (512, 512), dtype=np.int16).tobytes()
+        d.file_meta = FileMetaDataset()
+        d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        d.save_as(folder / f"{k:04}.dcm", enforce_file_format=True)
+
+
+def files(folder):
+    return sum(1 for path in folder.rglob("*") if path.is_file())
+
+
+def senders(title, port, associations, *options):
+    """Starts storescu on each association; it sends every instance under a new UID."""
+    command = ["storescu", "-aec", title, "+II", *options, "127.0.0.1", str(port), "+sd", str(SOURCES)]
+    return [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(associations)]
+
+
+def rate(peer, associations, run):
+    """Instances/s of a peer, or None where it lost some or broke off."""
+    folder = WORK / f"{peer.replace(' ', '')}-{associations}-{run}"
+    total = associations * INSTANCES
+    with PEERS[peer](folder) as (_, title, port, kept):
+        begun = time.monotonic()
+        statuses = [sender.wait() for sender in senders(title, port, associations)]
+        seconds = time.monotonic() - begun
+        lost = total - (total if kept() is None else kept())
+    shutil.rmtree(folder)
+    if any(statuses) or lost:
+        print(f"receipt: {peer} on {associations}: {lost} of {total} lost, {sum(map(bool, statuses))} senders failed", file=sys.stderr)
+        return None
+    return total / seconds
+
+
+def disk_rate(writers):
+    """Files of an instance's size that this disk takes a second, each flushed, from so many writers."""
+    size, folder = SOURCES.joinpath("0000.dcm").stat().st_size, WORK / "disk"
+    folder.mkdir()
+    blocks = mmap.mmap(-1, (size + 4095) // 4096 * 4096)  # O_DIRECT wants whole blocks of aligned memory
+    blocks.write(os.urandom(len(blocks)))
+
+    def write(writer):
+        for n in range(INSTANCES):
+            file = os.open(folder / f"{writer}-{n}", os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
+            os.write(file, blocks)
+            os.fsync(file)
+            os.close(file)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(writers)]
+    begun = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.monotonic() - begun
+    shutil.rmtree(folder)
+    return writers * INSTANCES / seconds
+
+
+def measure(arguments):
+    peers = [peer for peer in PEERS if peer in arguments.peers]
+    rates = {str(n): {name: [] for name in [*peers, "disk alone"]} for n in arguments.associations}
+    for run in range(arguments.runs):
+        for n in arguments.associations:
+            for peer in peers:
+                rates[str(n)][peer].append(rate(peer, n, run))
+            rates[str(n)]["disk alone"].append(disk_rate(n))
+    report = {"instances an association": INSTANCES, "megabytes an instance": 0.5, "rates": rates, "medians": {}, "ratios": {}}
+    print(f"| associations | {' | '.join(rates[str(arguments.associations[0])])} | of storescp (goal) | of the disk (goal) |")
+    print(f"|---|{'---|' * (len(peers) + 3)}")
+    for n in arguments.associations:
+        medians = {peer: None if None in values else statistics.median(values) for peer, values in rates[str(n)].items()}
+        report["medians"][n] = medians
+        ours = medians.get("medlsam-node")
+        ratios = {peer: ours / value for peer, value in medians.items() if ours and value and peer != "medlsam-node"}
+        report["ratios"][n] = ratios
+        cells = ["lost some" if value is None else f"{value:.0f}/s" for value in medians.values()]
+        cells += [f"{ratios[peer]:.2f} ({goal})" if peer in ratios else "-" for peer, goal in (("storescp", GOALS.get(n, "-")), ("disk alone", DISK_GOAL))]
+        print(f"| {n} | {' | '.join(cells)} |")
+    write(report, "receipt.json")
+
+
+def resident_megabytes(pid):
+    """Memory that is the process's own, and the peak of all it has resident: the pages of its program file come and go."""
+    fields = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status"))
+    return int(fields["RssAnon"].split()[0]) / 1024, int(fields["VmHWM"].split()[0]) / 1024
+
+
+def memory(arguments):
+    repeat = max(1, arguments.instances // (MEMORY_ASSOCIATIONS * INSTANCES))
+    folder, samples = WORK / "memory", []
+    with node(folder) as (process, title, port, kept):
+        begun = time.monotonic()
+        options = ["--repeat", str(repeat), "+IR", str(INSTANCES), "+IS", "1"]  # a new series and study after 300 instances
+        sending = senders(title, port, MEMORY_ASSOCIATIONS, *options)
+        while any(sender.poll() is None for sender in sending):
+            samples.append((time.monotonic() - begun, *resident_megabytes(process.pid)))
+            time.sleep(0.2)
+        seconds, count = time.monotonic() - begun, kept()
+        failed = sum(sender.returncode != 0 for sender in sending)
+    half = len(samples) // 2
+    middle, end = (max(sample[1] for sample in part) for part in (samples[half // 2:half + 1], samples[-half // 2 - 1:]))
+    report = {"associations": MEMORY_ASSOCIATIONS, "instances": count, "failed senders": failed, "seconds": seconds, "samples": samples,
+              "peak megabytes": samples[-1][2], "own, second quarter": middle, "own, last quarter": end}
+    print(f"memory: {count} instances over {MEMORY_ASSOCIATIONS} associations in {seconds:.0f} s ({count / seconds:.0f}/s), {failed} senders failed")
+    print(f"memory: own memory {middle:.0f} MB in the second quarter, {end:.0f} MB in the last; peak resident {samples[-1][2]:.0f} MB "
+          f"(goal: flat, under {MEMORY_GOAL_MEGABYTES} MB)")
+    write(report, "memory.json")
+
+
+def write(report, name):
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report["cores"] = os.cpu_count()
+    (RESULTS / name).write_text(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    rates = commands.add_parser("rates")
+    rates.add_argument("--associations", type=int, nargs="+", default=ASSOCIATIONS)
+    rates.add_argument("--runs", type=int, default=RUNS)
+    rates.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    commands.add_parser("memory").add_argument("--instances", type=int, default=100_000)
+    arguments = parser.parse_args()
+    shutil.rmtree(WORK, ignore_errors=True)
+    receipt_series(SOURCES)
+    {"rates": measure, "memory": memory}[arguments.command](arguments)
+    shutil.rmtree(WORK)
