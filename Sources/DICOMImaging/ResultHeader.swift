@@ -22,8 +22,11 @@ struct ResultHeader {
     func uid(_ role: String) -> UID {
         .derived(from: [role, kind.rawValue, "\(variant.count)"] + variant + [series.seriesInstanceUID.string]
             + series.frames.map { $0.instance.sopInstanceUID.string + ($0.number.map { " \($0)" } ?? "") }.sorted() + [context.templateSet, context.templateSetVersion, context.softwareVersion]
-            + context.models.flatMap { [$0.name, $0.version, $0.digest] })
+            + context.models.flatMap { [$0.name, $0.version, $0.digest] } + context.replaces.map(\.sopInstanceUID.string))
     }
+
+    /// The object of its own class that this one replaces.
+    var replaced: ReplacedObject? { context.replaces.first { $0.sopClassUID == sopClassUID } }
 
     /// Identifies a structure of the source series across results.
     func trackingUID(_ name: String) -> UID { .derived(from: ["tracking", series.seriesInstanceUID.string, name]) }

@@ -67,9 +67,12 @@ public struct ResultContext: Sendable {
     public var contentDate: Date
     /// The zone of written times, unless the source states its own (Timezone Offset From UTC).
     public var timeZone: TimeZone
+    /// Objects of earlier results that this one replaces. The UIDs do depend on them: the same slices may have come with other pixels.
+    public var replaces: [ReplacedObject]
 
     public init(softwareVersion: String, models: [Model], templateSet: String, templateSetVersion: String,
-                deviceSerialNumber: String, contentDate: Date, timeZone: TimeZone = .current) {
+                deviceSerialNumber: String, contentDate: Date, timeZone: TimeZone = .current,
+                replaces: [ReplacedObject] = []) {
         self.softwareVersion = softwareVersion
         self.models = models
         self.templateSet = templateSet
@@ -77,6 +80,18 @@ public struct ResultContext: Sendable {
         self.deviceSerialNumber = deviceSerialNumber
         self.contentDate = contentDate
         self.timeZone = timeZone
+        self.replaces = replaces
+    }
+}
+
+/// An object that a new one replaces, since slices came late.
+public struct ReplacedObject: Sendable, Hashable {
+    public let sopClassUID, sopInstanceUID, seriesInstanceUID: UID
+
+    public init(sopClassUID: UID, sopInstanceUID: UID, seriesInstanceUID: UID) {
+        self.sopClassUID = sopClassUID
+        self.sopInstanceUID = sopInstanceUID
+        self.seriesInstanceUID = seriesInstanceUID
     }
 }
 

@@ -27,14 +27,24 @@ public func serve(
     let ingest = Ingest(
         folder: folder, store: store, watch: watch, conflicts: ConflictPolicy(configuration.receiving.conflicts), logger: logger
     ) { assembly.ring() }
+    let commitments = (CommitmentService.callable(configuration).map { _ in Alarm() }) + [Alarm()]
+    let commitment = StorageCommitment(store: store, folder: folder, configuration: configuration, logger: logger) {
+        commitments.forEach { $0.ring() }
+    }
     let provider = StorageSCP(
-        configuration: configuration.storageSCP, handler: Gate(configuration, before: ingest, logger: logger), logger: logger)
+        configuration: configuration.storageSCP, handler: Gate(configuration, before: ingest, logger: logger),
+        services: [
+            commitment, PerformedProcedureSteps(store: store, announced: { assembly.ring() }, logger: logger),
+            InstanceAvailability(store: store, announced: { assembly.ring() }, logger: logger),
+        ],
+        logger: logger)
     // They are stopped in reverse: no more input first, deliveries last.
     let services: [any Service] = [
         KeepingService(store: store, folder: folder, watch: watch, rule: RetentionRule(configuration.retention), logger: logger),
         DeliveryService(
             store: store, folder: folder, configuration: configuration, send: DeliveryService.network(configuration), alarms: outboxes,
             logger: logger),
+        CommitmentService(commitment: commitment, send: CommitmentService.network(configuration), alarms: commitments),
         WorkerService(
             store: store, folder: folder, watch: watch, configuration: configuration, executable: executable, alarms: workers,
             ended: { outboxes.forEach { $0.ring() } }, logger: logger),

@@ -48,6 +48,8 @@ public struct Configuration: Sendable, Equatable {
         public var idleSeconds: Double
         /// Seconds of quiet when slices are missing or an association broke.
         public var gapSeconds: Double
+        /// Seconds of quiet when the source says that more instances exist.
+        public var missingSeconds: Double
     }
 
     /// How jobs run.
@@ -117,9 +119,10 @@ public struct Configuration: Sendable, Equatable {
             },
             disk: top.section("disk", disk), retention: top.section("retention", retention),
             completion: top.section("completion") {
-                Completion(
-                    idleSeconds: $0.number("idleSeconds", 0...86400, default: 5),
-                    gapSeconds: $0.number("gapSeconds", 0...86400, default: 120))
+                let gapSeconds = $0.number("gapSeconds", 0...86400, default: 120)
+                return Completion(
+                    idleSeconds: $0.number("idleSeconds", 0...86400, default: 5), gapSeconds: gapSeconds,
+                    missingSeconds: $0.number("missingSeconds", 0...86400, default: max(600, gapSeconds)))
             },
             contouring: top.section("contouring") {
                 Contouring(
@@ -139,6 +142,9 @@ public struct Configuration: Sendable, Equatable {
         configuration.selection = top.section("selection") { Selection.read($0, templateSet: configuration.contouring.templateSet) }
         if configuration.completion.gapSeconds < configuration.completion.idleSeconds {
             top.fail("completion.gapSeconds", "must not be shorter than idleSeconds")
+        }
+        if configuration.completion.missingSeconds < configuration.completion.gapSeconds {
+            top.fail("completion.missingSeconds", "must not be shorter than gapSeconds")
         }
         if configuration.delivery.longestRetrySeconds < configuration.delivery.firstRetrySeconds {
             top.fail("delivery.longestRetrySeconds", "must not be shorter than firstRetrySeconds")

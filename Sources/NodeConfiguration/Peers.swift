@@ -18,6 +18,10 @@ extension Configuration {
         public var networks: [AddressRange]?
         /// Associations that it may have open at once.
         public var maximumAssociations: Int?
+        /// Whether it is asked by C-FIND how many instances a series of its has.
+        public var completionQuery: Bool
+        /// Whether it hears of its storage commitments on the association it asked on, and is called only when that fails.
+        public var commitmentOnSameAssociation: Bool
     }
 
     static func readPeers(_ top: Section, tls: TLS?) -> [Peer] {
@@ -26,11 +30,14 @@ extension Configuration {
                 name: $0.string("name"), aeTitle: $0.aeTitle("aeTitle"), host: $0.optionalString("host"), port: $0.optionalPort("port"),
                 callingAETitle: $0.optionalAETitle("callingAETitle"), tls: $0.flag("tls", default: false),
                 certificateSubject: $0.optionalString("certificateSubject"), networks: $0.optionalNetworks("networks"),
-                maximumAssociations: $0.optionalInteger("maximumAssociations", 1...4096))
+                maximumAssociations: $0.optionalInteger("maximumAssociations", 1...4096),
+                completionQuery: $0.flag("completionQuery", default: false),
+                commitmentOnSameAssociation: $0.flag("commitmentOnSameAssociation", default: false))
         }
         for (index, peer) in peers.enumerated() {
             if peers[..<index].contains(where: { $0.name == peer.name }) { top.fail("peers[\(index)].name", "\(peer.name) is the name of an earlier peer") }
             if (peer.host == nil) != (peer.port == nil) { top.fail("peers[\(index)]", "needs host and port, or neither of them") }
+            if peer.completionQuery, peer.host == nil { top.fail("peers[\(index)].completionQuery", "needs host and port") }
             if peer.tls, tls == nil { top.fail("peers[\(index)].tls", "needs the section tls") }
             if peer.certificateSubject != nil, !peer.tls { top.fail("peers[\(index)].certificateSubject", "needs tls: true") }
         }

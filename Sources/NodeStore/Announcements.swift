@@ -43,6 +43,19 @@ extension Store {
         try pool.read { try Self.announcement(kind, sopInstanceUID, in: $0)?.announcement }
     }
 
+    /// Whether an announcement names any instance.
+    public func namesInstances(_ announcement: Announcement) throws -> Bool {
+        try pool.read { db in
+            try Bool.fetchOne(
+                db,
+                sql: """
+                    SELECT EXISTS (SELECT 1 FROM announced_instance WHERE announcement =
+                        (SELECT id FROM announcement WHERE kind = ? AND sop_instance_uid = ?))
+                    """,
+                arguments: [announcement.kind.rawValue, announcement.sopInstanceUID])!
+        }
+    }
+
     /// Records an announcement, or what has changed of it; durable when this returns.
     ///
     /// - Parameters:

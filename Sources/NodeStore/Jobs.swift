@@ -17,6 +17,8 @@ public struct JobTicket: Sendable {
     public let created: Date
     /// Files of the job's instances, relative to the data folder.
     public let paths: [String]
+    /// The results that the job's will replace: those of the nearest job it supersedes that gave some out.
+    public let replaces: [NewResult]
 }
 
 /// An object that a job made.
@@ -32,6 +34,13 @@ public struct NewResult: Sendable, Codable, Equatable {
         self.sopClassUID = sopClassUID
         self.sopInstanceUID = sopInstanceUID
         self.path = path
+    }
+}
+
+extension NewResult {
+    init(_ row: Row) {
+        self.init(
+            kind: Kind(rawValue: row["kind"])!, sopClassUID: row["sop_class_uid"], sopInstanceUID: row["sop_instance_uid"], path: row["path"])
     }
 }
 
@@ -76,8 +85,21 @@ extension Store {
             return JobTicket(
                 id: id, attempt: row["attempts"] + 1, seriesInstanceUID: row["series_uid"], studyInstanceUID: row["study_uid"],
                 templateSet: row["template_set"] ?? "", patientDigest: row["patient_digest"],
-                created: date(row["created"])!, paths: paths)
+                created: date(row["created"])!, paths: paths, replaces: try Self.replaced(by: id, in: db))
         }
+    }
+
+    /// Results of a job that was superseded while it ran were never given out, so that those before them are what is replaced.
+    private static func replaced(by job: Int64, in db: Database) throws -> [NewResult] {
+        try Row.fetchAll(
+            db,
+            sql: """
+                WITH RECURSIVE earlier (id) AS (
+                    SELECT supersedes FROM job WHERE id = ? UNION SELECT j.supersedes FROM job j JOIN earlier e ON j.id = e.id)
+                SELECT * FROM result WHERE job = (SELECT max(j.id) FROM job j JOIN earlier USING (id) WHERE j.state = 'succeeded') ORDER BY id
+                """,
+            arguments: [job]
+        ).map(NewResult.init)
     }
 
     /// Ends an attempt: state, results and outbox rows in one transaction; returns the state the job is in now.

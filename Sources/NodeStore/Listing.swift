@@ -61,11 +61,7 @@ extension Store {
             guard let row = try Row.fetchOne(db, sql: Self.select + " WHERE j.id = ?", arguments: [id]) else {
                 throw StoreError(.notFound, "There is no job \(id).")
             }
-            let results = try Row.fetchAll(db, sql: "SELECT * FROM result WHERE job = ? ORDER BY id", arguments: [id]).map {
-                NewResult(
-                    kind: NewResult.Kind(rawValue: $0["kind"])!, sopClassUID: $0["sop_class_uid"],
-                    sopInstanceUID: $0["sop_instance_uid"], path: $0["path"])
-            }
+            let results = try Row.fetchAll(db, sql: "SELECT * FROM result WHERE job = ? ORDER BY id", arguments: [id]).map(NewResult.init)
             let deliveries = try Row.fetchAll(
                 db, sql: "SELECT d.*, r.kind FROM delivery d JOIN result r ON r.id = d.result WHERE r.job = ? ORDER BY d.id",
                 arguments: [id]

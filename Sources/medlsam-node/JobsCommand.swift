@@ -27,7 +27,7 @@ struct JobsCommand: ParsableCommand {
     }
 
     struct Show: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show one job: its structures, objects and deliveries.")
+        static let configuration = CommandConfiguration(abstract: "Show one job: why its series counts as complete, its structures, objects and deliveries.")
         @OptionGroup var settings: SettingsOptions
         @OptionGroup var form: FormOptions
         @Argument(help: "The job's number.") var job: Int64
@@ -35,6 +35,7 @@ struct JobsCommand: ParsableCommand {
         /// A job as `--json` prints it: what the worker reported as JSON, not as a string of it.
         private struct Shown: Encodable {
             let summary: JobSummary
+            let evidence: CompletionEvidence?
             let selection: SelectionRecord?
             let report: JobReport?
             let deliveries: [JobDetail.Delivery]
@@ -45,13 +46,16 @@ struct JobsCommand: ParsableCommand {
             let detail = try settings.store().job(job)
             let report = try detail.report.map { try JSONDecoder().decode(JobReport.self, from: Data($0.utf8)) }
             let selection = try detail.selection.map { try JSONDecoder().decode(SelectionRecord.self, from: Data($0.utf8)) }
+            let evidence = try detail.evidence.map { try CompletionEvidence(json: $0) }
             if form.json {
                 return try Terminal.print(json: Shown(
-                    summary: detail.summary, selection: selection, report: report, deliveries: detail.deliveries, results: detail.results))
+                    summary: detail.summary, evidence: evidence, selection: selection, report: report, deliveries: detail.deliveries, results: detail.results))
             }
             let summary = detail.summary
             print("job \(summary.id) \(summary.state.rawValue), attempt \(summary.attempts) of \(summary.maximumAttempts)")
             print("series \(summary.seriesInstanceUID), \(summary.instances) images")
+            if let evidence { print("complete: \(evidence.sentence)") }
+            if let supersedes = summary.supersedes { print("supersedes: job \(supersedes)") }
             if let selection, selection.reason != summary.reason { print("selection: \(selection.reason)") }
             if let reason = summary.reason { print("reason: \(reason)") }
             if let report { Terminal.print(report) }

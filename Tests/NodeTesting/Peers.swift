@@ -45,13 +45,15 @@ public struct Orthanc: Sendable {
     private let httpPort: Int
     public let process: BackgroundProcess
 
-    public static func start(in folder: URL) async throws -> Orthanc {
+    /// `modalities`: titles and ports on this machine, by name.
+    public static func start(in folder: URL, modalities: [String: (aeTitle: String, port: Int)] = [:]) async throws -> Orthanc {
         let port = try freePort(), httpPort = try freePort()
         let settings: [String: Any] = [
             "Name": "journey", "StorageDirectory": folder.appending(path: "orthanc").path,
             "IndexDirectory": folder.appending(path: "orthanc").path, "DicomAet": "ORTHANC", "DicomPort": port, "HttpPort": httpPort,
             "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomCheckCalledAet": true, "Plugins": [String](),
             "DicomAlwaysAllowStore": true, "DicomAlwaysAllowEcho": true,
+            "DicomAlwaysAllowFind": true, "DicomModalities": modalities.mapValues { [$0.aeTitle, "127.0.0.1", $0.port] as [Any] },
         ]
         let configuration = folder.appending(path: "orthanc.json")
         try JSONSerialization.data(withJSONObject: settings).write(to: configuration)
@@ -68,6 +70,19 @@ public struct Orthanc: Sendable {
         let query = #"{"Level": "Instance", "Query": {"Modality": "\#(modality)"}}"#
         let answer = try runTool("curl", ["-s", "-d", query, "http://127.0.0.1:\(httpPort)/tools/find"])
         return try JSONDecoder().decode([String].self, from: Data(answer.output.utf8))
+    }
+
+    /// Asks one of its modalities for storage commitment, and waits for Orthanc's verdict.
+    public func commitment(of instances: [(sopClass: String, sop: String)], by modality: String) async throws -> String {
+        struct Asked: Decodable { let Path: String }
+        struct Report: Decodable { let Status: String }
+        let body = try JSONSerialization.data(withJSONObject: ["DicomInstances": instances.map { ["SOPClassUID": $0.sopClass, "SOPInstanceUID": $0.sop] }])
+        let answer = try runTool("curl", ["-s", "-d", String(decoding: body, as: UTF8.self), "http://127.0.0.1:\(httpPort)/modalities/\(modality)/storage-commitment"])
+        let asked = try JSONDecoder().decode(Asked.self, from: Data(answer.output.utf8))
+        return try await eventually("Orthanc's verdict") {
+            let report = try JSONDecoder().decode(Report.self, from: Data(runTool("curl", ["-s", "http://127.0.0.1:\(httpPort)\(asked.Path)"]).output.utf8))
+            return report.Status == "Pending" ? nil : report.Status
+        }
     }
 
     /// Fetches an instance as the file it would give anybody.

@@ -1,4 +1,5 @@
 import DICOMCore
+import DICOMImaging
 import Foundation
 import Logging
 import NodeConfiguration
@@ -22,10 +23,15 @@ struct Bench {
         folder = DataFolder(root)
         store = try Store(folder: root)
         try folder.prepare()
-        configuration = try Configuration.parse(
+        configuration = try Self.configuration(settings, root: root)
+    }
+
+    /// The settings of a node on that folder.
+    static func configuration(_ settings: String, root: URL, port: Int = 0) throws -> Configuration {
+        try Configuration.parse(
             """
             aeTitle: MEDLSAM
-            port: 0
+            port: \(port)
             host: 127.0.0.1
             dataDirectory: \(root.path)
             models: {manifests: Models, installed: none/models, runtime: none/openvino, templates: Models/templates}
@@ -62,6 +68,20 @@ struct Bench {
         try dataSet.set(.photometricInterpretation, "MONOCHROME2")
         try dataSet.set(.pixelData, bytes: [UInt8](repeating: 4, count: 32))
         return dataSet
+    }
+
+    /// Records slices of one series, as if they had come over an association that was released.
+    func receive(_ slices: ClosedRange<Int>, from source: String, at now: Date) throws {
+        let association = AssociationRecord(key: "\(source) \(slices)", callingAETitle: source, calledAETitle: "MEDLSAM", peer: "p")
+        for number in slices {
+            let header = try SliceHeader(Self.dataSet(sop: "1.1.\(number)", z: Double(number)))
+            let instance = ReceivedInstance(
+                sopInstanceUID: "1.1.\(number)", sopClassUID: header.sopClassUID.string, transferSyntaxUID: "1.2.840.10008.1.2.1",
+                seriesInstanceUID: "1.2", studyInstanceUID: "1.3", patientDigest: "p", digest: "d", size: 1, path: "instances/1.2/\(number).dcm",
+                header: Data(NodeJSON.encode(header).utf8), refusal: nil)
+            _ = try store.record(instance, of: association, directories: [], at: now)
+        }
+        try store.associationEnded(association.key, .released, at: now)
     }
 
     /// A queued job of one instance.

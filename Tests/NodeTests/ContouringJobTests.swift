@@ -61,7 +61,7 @@ private struct FakeEngine: ContouringEngine {
         #expect(report.slices == 6 && report.peakMemoryMegabytes > 1 && report.withheldReason == nil)
         let ticket = JobTicket(
             id: 1, attempt: 1, seriesInstanceUID: "1.2", studyInstanceUID: "1.3", templateSet: "fake",
-            patientDigest: patientDigest(of: try Bench.dataSet(sop: "1.1")), created: Date(), paths: paths)
+            patientDigest: patientDigest(of: try Bench.dataSet(sop: "1.1")), created: Date(), paths: paths, replaces: [])
         for object in report.objects { try ResultCheck.verify(output.appending(path: object.file), is: object, of: ticket) }
         #expect(try NodeJSON.decode(JobReport.self, from: String(contentsOf: output.appending(path: "report.json"), encoding: .utf8)).slices == 6)
         #expect(try Data(contentsOf: output.appending(path: "overlay.png")).starts(with: [0x89, 0x50, 0x4E, 0x47]))
@@ -89,7 +89,7 @@ private struct FakeEngine: ContouringEngine {
             return Worker.answer(
                 to: WorkerRequest(
                     inputs: inputs, output: try Places.temporaryFolder("output").path, templateSet: "fake", models: folders, threads: 1,
-                    deviceSerialNumber: "TEST", contentDate: Date()),
+                    deviceSerialNumber: "TEST", contentDate: Date(), replaces: []),
                 engine: { _ in try engine() }, progress: { _, _ in })
         }
         guard case .finished = try answer(paths) else { Issue.record("not finished"); return }
@@ -102,7 +102,7 @@ private struct FakeEngine: ContouringEngine {
         guard case .failed(let missing) = Worker.answer(
             to: WorkerRequest(
                 inputs: paths, output: "/nowhere", templateSet: "head-neck", models: ModelFolders(bench.configuration.models), threads: 1,
-                deviceSerialNumber: "TEST", contentDate: Date()), progress: { _, _ in })
+                deviceSerialNumber: "TEST", contentDate: Date(), replaces: []), progress: { _, _ in })
         else { Issue.record("not failed"); return }
         #expect(missing.contains("no weights"), "\(missing)")
     }

@@ -10,7 +10,7 @@ import Testing
 @testable import Node
 
 /// A running node whose worker is a shell script.
-private final class RunningNode: Sendable {
+final class RunningNode: Sendable {
     let port: Int
     private let task: Task<Void, any Error>
 

@@ -29,6 +29,7 @@ public enum SegmentationWriter {
         try writeImage(d, header: header, frames: frames)
         try d.set(.imageComments, comments(segments, drawings.map(\.absence)))
         try writeReferences(d, series)
+        if let replaced = header.replaced { try writeReplaced(d, replaced) }
         for (index, segment) in drawn.enumerated() { try writeSegment(d, number: index + 1, segment, header) }
         try writeDimensions(d, header.uid("dimensions"))
         try writeShared(d, header)
@@ -75,7 +76,7 @@ public enum SegmentationWriter {
         try d.set(.imageType, ["DERIVED", "PRIMARY"])
         try d.setDateTime(header.context.contentDate, in: header.timeZone, date: .contentDate, time: .contentTime)
         try d.set(.contentLabel, "AUTO_UNAPPROVED")
-        try d.set(.contentDescription, "Automatic contours, not reviewed")
+        try d.set(.contentDescription, "Automatic contours, not reviewed" + (header.replaced == nil ? "" : "; replaces an earlier result"))
         // No person made it.
         try d.set(.contentCreatorName, "")
         try d.set(.burnedInAnnotation, "NO")
@@ -101,6 +102,21 @@ public enum SegmentationWriter {
         let item = try d.addItem(.referencedSeriesSequence)
         try item.set(.seriesInstanceUID, series.seriesInstanceUID)
         for instance in series.instances { _ = try item.addReference(.referencedInstanceSequence, to: instance) }
+    }
+
+    /// An image that is related to this one (PS3.3 C.12.4), which the Common Instance Reference Module lists too (C.12.2). No code of
+    /// DICOM's says that an image replaces another.
+    private static func writeReplaced(_ d: DataSet, _ replaced: ReplacedObject) throws {
+        func refer(_ item: DataSet) throws {
+            try item.set(.referencedSOPClassUID, replaced.sopClassUID)
+            try item.set(.referencedSOPInstanceUID, replaced.sopInstanceUID)
+        }
+        let image = try d.addItem(.referencedImageSequence)
+        try refer(image)
+        try image.set(.purposeOfReferenceCodeSequence, CodedConcept(value: "REPLACED", scheme: "99MEDLSAM", meaning: "Replaced by this instance"))
+        let series = try d.addItem(.referencedSeriesSequence)
+        try series.set(.seriesInstanceUID, replaced.seriesInstanceUID)
+        try refer(series.addItem(.referencedInstanceSequence))
     }
 
     private static func writeSegment(_ d: DataSet, number: Int, _ segment: ResultSegment, _ header: ResultHeader) throws {

@@ -37,6 +37,11 @@ public enum StructureSetWriter {
         try header.write(to: d)
         try writeStructureSet(d, header, missing: zip(segments, drawings).filter { $1.mask == nil }.map(\.0.name))
         var longest = try writeReferences(d, series)
+        if let replaced = header.replaced {
+            let item = try d.addItem(.predecessorStructureSetSequence)
+            try item.set(.referencedSOPClassUID, replaced.sopClassUID)
+            try item.set(.referencedSOPInstanceUID, replaced.sopInstanceUID)
+        }
         for (index, (segment, drawing)) in zip(segments, drawings).enumerated() {
             try writeROI(d, number: index + 1, segment, drawing.absence, header)
             if let mask = drawing.mask { longest = max(longest, try writeContours(d, number: index + 1, segment.color, mask, series, holes)) }
@@ -49,6 +54,7 @@ public enum StructureSetWriter {
         try d.set(.structureSetLabel, "AUTO UNAPPROVED")
         try d.set(.structureSetName, "Automatic contours, not reviewed")
         try d.set(.structureSetDescription, plain("Automatic contours by \(ResultHeader.algorithm), not reviewed. \(header.provenance)."
+            + (header.replaced == nil ? "" : " Replaces an earlier structure set, its predecessor.")
             + (missing.isEmpty ? "" : " Without contours: \(missing.joined(separator: ", "))."), 1024))
         try d.setDateTime(header.context.contentDate, in: header.timeZone, date: .structureSetDate, time: .structureSetTime)
         // No person made, or has seen, it.

@@ -11,12 +11,11 @@ struct Selector {
     let logger: Logger
 
     /// Closes a complete series; returns whether a job was queued.
-    func close(_ series: SeriesInProgress, evidence: CompletionRule.Evidence, at now: Date) throws -> Bool {
+    func close(_ series: SeriesInProgress, evidence: CompletionEvidence, at now: Date) throws -> Bool {
         let headers = try store.sliceHeaders(ofSeries: series.id)
         let facts = SeriesFacts(headers), (rule, record) = configuration.selection.decide(facts)
         let (id, arrival, text) = (series.id, series.lastArrival, NodeJSON.encode(evidence))
-        let gap = evidence.gap.map { " although \($0)" } ?? ""
-        logger.info("Series \(series.seriesInstanceUID) is complete with \(evidence.instances) instances\(gap). \(record.reason)")
+        logger.info("Series \(series.seriesInstanceUID) is complete (\(evidence.sentence)). \(record.reason)")
         guard let rule, let templateSet = rule.templateSet else {
             _ = try store.leaveOut(
                 series: id, lastArrival: arrival, evidence: text, selection: NodeJSON.encode(record), reason: record.reason, at: now)

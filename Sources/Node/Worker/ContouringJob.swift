@@ -17,9 +17,11 @@ public struct ContouringJob: Sendable {
     private let engine: any ContouringEngine
     private let deviceSerialNumber: String
     private let contentDate: Date
+    private let replaces: [ReplacedObject]
 
-    /// `deviceSerialNumber` tells this installation from others, such as its AE title.
-    public init(engine: any ContouringEngine, deviceSerialNumber: String, contentDate: Date = Date()) {
+    /// `deviceSerialNumber` tells this installation from others, such as its AE title; `replaces` are the objects that the job's will replace.
+    public init(engine: any ContouringEngine, deviceSerialNumber: String, contentDate: Date = Date(), replaces: [ReplacedObject] = []) {
+        self.replaces = replaces
         self.engine = engine
         self.deviceSerialNumber = deviceSerialNumber
         self.contentDate = contentDate
@@ -55,7 +57,8 @@ public struct ContouringJob: Sendable {
         let source = try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData)
         let context = ResultContext(
             softwareVersion: softwareVersion, models: engine.models, templateSet: engine.templateSet,
-            templateSetVersion: engine.templateSetVersion, deviceSerialNumber: deviceSerialNumber, contentDate: contentDate)
+            templateSetVersion: engine.templateSetVersion, deviceSerialNumber: deviceSerialNumber, contentDate: contentDate,
+            replaces: replaces)
         return try [
             ("SEG", SegmentationWriter.make(segments: segments, series: series, source: source, context: context)),
             ("RTSTRUCT", StructureSetWriter.make(segments: segments, series: series, source: source, context: context)),
@@ -82,6 +85,12 @@ extension ResultSegment {
             name: definition.name, category: concept(definition.category), type: concept(definition.type),
             laterality: definition.laterality.map(concept), color: definition.color, state: state, confidence: outcome.confidence,
             mask: outcome.mask)
+    }
+}
+
+extension ReplacedObject {
+    init(_ replaced: WorkerRequest.Replaced) {
+        self.init(sopClassUID: replaced.sopClassUID, sopInstanceUID: replaced.sopInstanceUID, seriesInstanceUID: replaced.seriesInstanceUID)
     }
 }
 

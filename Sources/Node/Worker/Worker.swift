@@ -37,7 +37,8 @@ public enum Worker {
     ) -> WorkerMessage {
         do {
             let job = ContouringJob(
-                engine: try engine(request), deviceSerialNumber: request.deviceSerialNumber, contentDate: request.contentDate)
+                engine: try engine(request), deviceSerialNumber: request.deviceSerialNumber, contentDate: request.contentDate,
+                replaces: request.replaces.map(ReplacedObject.init))
             return .finished(try job.run(paths: request.inputs, output: URL(fileURLWithPath: request.output), progress: progress))
         } catch let error as MedLSAMError {
             return error.code == .volumeUnusable ? .refused(reason: error.message) : .failed(reason: error.message)

@@ -1,3 +1,4 @@
+import DICOMCore
 import Foundation
 import NodeConfiguration
 
@@ -15,6 +16,12 @@ struct WorkerRequest: Codable, Sendable {
     let deviceSerialNumber: String
     /// The content date and time of the objects; the same at every attempt.
     let contentDate: Date
+    /// The objects that the job's will replace.
+    let replaces: [Replaced]
+
+    struct Replaced: Codable, Sendable, Equatable {
+        let sopClassUID, sopInstanceUID, seriesInstanceUID: UID
+    }
 }
 
 /// Folders of networks, runtime and template sets.

@@ -67,7 +67,7 @@ struct WorkerService: Service {
         let request = WorkerRequest(
             inputs: ticket.paths.map { folder.root.appending(path: $0).path }, output: part.path, templateSet: ticket.templateSet,
             models: ModelFolders(configuration.models), threads: configuration.contouring.threads,
-            deviceSerialNumber: configuration.aeTitle.string, contentDate: ticket.created)
+            deviceSerialNumber: configuration.aeTitle.string, contentDate: ticket.created, replaces: ticket.replaces.compactMap(replaced))
         let ending = try process.run(
             executable: executable, arguments: arguments, request: request, timeout: configuration.contouring.timeoutMinutes * 60,
             progress: { [logger] stage, fraction in logger.debug("Job \(ticket.id): \(stage) \(Int(fraction * 100)) %") })
@@ -84,6 +84,16 @@ struct WorkerService: Service {
             return .succeeded(
                 results: results, destinations: configuration.destinations.map(\.name), report: NodeJSON.encode(report))
         }
+    }
+
+    /// What the new objects say of one that they replace; nil, with a word in the log, when it cannot be read any more.
+    private func replaced(_ result: NewResult) -> WorkerRequest.Replaced? {
+        let dataSet = try? DataSet(contentsOf: folder.root.appending(path: result.path).path, stoppingBefore: .studyID)
+        guard let dataSet, let sopClass = dataSet.uid(.sopClassUID), let instance = dataSet.uid(.sopInstanceUID), let series = dataSet.uid(.seriesInstanceUID) else {
+            logger.warning("\(result.path) cannot be read: what replaces it will not name it.")
+            return nil
+        }
+        return WorkerRequest.Replaced(sopClassUID: sopClass, sopInstanceUID: instance, seriesInstanceUID: series)
     }
 
     /// Checks the objects by the node's own reading, and makes them durable in their final folder.

@@ -1,0 +1,66 @@
+import DICOMImaging
+import Foundation
+import Logging
+import NodeConfiguration
+import NodeStore
+import ServiceLifecycle
+
+/// Turns series that are complete into jobs.
+struct AssemblyService: Service {
+    let store: Store
+    let configuration: Configuration
+    /// Rung when an association ended, something was announced or a source answered.
+    let alarm: Alarm
+    let inquiries: SourceInquiries
+    /// Called when a job was made.
+    let queued: @Sendable () -> Void
+    let logger: Logger
+    private let quiet = QuietTimes()
+
+    init(
+        store: Store, configuration: Configuration, alarm: Alarm, inquiries: SourceInquiries? = nil, queued: @escaping @Sendable () -> Void,
+        logger: Logger
+    ) {
+        self.store = store
+        self.configuration = configuration
+        self.alarm = alarm
+        self.inquiries = inquiries ?? SourceInquiries(configuration) { alarm.ring() }
+        self.queued = queued
+        self.logger = logger
+    }
+
+    func run() async throws {
+        await alarm.answer("assembly", logger: logger) { try completeSeries(at: Date()) }
+    }
+
+    /// Makes the jobs that are due; returns when to look again if nothing happens before. `now` and `steady` are the same moment.
+    func completeSeries(at now: Date, steady: ContinuousClock.Instant = .now) throws -> Date? {
+        let times = configuration.completion
+        let rule = CompletionRule(times: .init(idle: times.idleSeconds, gap: times.gapSeconds, missing: times.missingSeconds))
+        let selector = Selector(store: store, configuration: configuration, logger: logger)
+        var next: Double?
+        let inProgress = try store.seriesInProgress()
+        quiet.keep(inProgress.map(\.id))
+        inquiries.keep(inProgress.map(\.id))
+        for series in inProgress {
+            let decision = try rule.decide(
+                series, quiet: quiet.seconds(series, at: steady, wallNow: now), stack: { try stack(of: series.id) },
+                announced: { try store.announced(series: series.id) }, source: { inquiries.state(of: series) })
+            switch decision {
+            case .wait(seconds: nil): break
+            case .wait(seconds: let seconds?): next = min(next ?? seconds, seconds)
+            case .complete(let evidence):
+                if try selector.close(series, evidence: evidence, at: now) { queued() }
+            }
+        }
+        let choice = try selector.choose(at: now)
+        if choice.queued { queued() }
+        return [next.map { now + $0 }, choice.next].compactMap { $0 }.min()
+    }
+
+    private func stack(of series: Int64) throws -> (instances: Int, gap: String?) {
+        let records = try store.headers(ofSeries: series)
+        let headers = records.compactMap { try? NodeJSON.decode(SliceHeader.self, from: String(decoding: $0, as: UTF8.self)) }
+        return (records.count, SliceStack.gap(in: headers))
+    }
+}
