@@ -25,9 +25,8 @@ std::mutex handover;
 OFCondition answer(cdcmtk_association &self, T_ASC_Parameters *params, const cdcmtk_context *contexts, size_t count) {
     for (size_t i = 0; i < count; ++i) {
         const cdcmtk_context &context = contexts[i];
-        const T_ASC_SC_ROLE roles[] = {ASC_SC_ROLE_DEFAULT, ASC_SC_ROLE_SCU, ASC_SC_ROLE_SCP, ASC_SC_ROLE_SCUSCP};
         const OFCondition result = context.result == ASC_P_ACCEPTANCE
-            ? ASC_acceptPresentationContext(params, context.id, context.transfer_syntax, roles[context.role & 3], OFTrue)
+            ? ASC_acceptPresentationContext(params, context.id, context.transfer_syntax, ASC_SC_ROLE_DEFAULT, OFTrue)
             : ASC_refusePresentationContext(params, context.id, static_cast<T_ASC_P_ResultReason>(context.result));
         if (result.bad()) return result;
         if (context.result == ASC_P_ACCEPTANCE) self.transferSyntaxes[context.id] = context.transfer_syntax;

@@ -51,7 +51,7 @@ final class AcceptedAssociation {
         var error = cdcmtk_error()
         let strings = CStrings()
         let contexts = answer.contexts.map { context in
-            cdcmtk_context(id: context.id, result: context.result.rawValue, role: 0, transfer_syntax: context.transferSyntax.map { strings[$0] })
+            cdcmtk_context(id: context.id, result: context.result.rawValue, transfer_syntax: context.transferSyntax.map { strings[$0] })
         }
         let accepted = withExtendedLifetime(strings) {
             cdcmtk_association_accept(handle, contexts, contexts.count, answer.userItems, answer.userItems.count, &error)

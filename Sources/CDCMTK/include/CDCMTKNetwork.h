@@ -65,7 +65,6 @@ cdcmtk_association *cdcmtk_association_receive(cdcmtk_connection *connection, co
 /// The answer to a proposed presentation context.
 typedef struct cdcmtk_context {
     uint8_t id, result;          // 0 is acceptance (PS3.8 table 9-18)
-    uint8_t role;                // the peer's: 0 default, 1 SCU, 2 SCP, 3 both (PS3.7 D.3.3.4)
     const char *transfer_syntax; // NULL when refused
 } cdcmtk_context;
 
