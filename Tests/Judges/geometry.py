@@ -1,10 +1,14 @@
 """Judges results against the source's own pixels, by pydicom, highdicom and SimpleITK: nothing of the node takes part.
 
 usage: geometry.py FOLDER...   each with CT.*.dcm or one multi-frame image, SEG.dcm, RTSTRUCT.dcm
-Prints a line a folder: Dice of SEG and RTSTRUCT with the phantom's block (300 HU, in the patient's left), and what is misplaced.
+Prints a line a folder: Dice of SEG, of the SEG as dcmqi's segimage2itkimage makes an ITK image of it, and of RTSTRUCT with the phantom's
+block (300 HU, in the patient's left), and how much is misplaced.
 """
 import glob
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import highdicom as hd
 import numpy as np
@@ -44,6 +48,22 @@ def plane(hu, position, orientation, spacing):
 
 def dice(a, b):
     return 2 * (a & b).sum() / max(1, a.sum() + b.sum())
+
+
+def by_dcmqi(folder, source, keys):
+    """The SEG's pixels at the source's pixel centres, by way of dcmqi and ITK; None where dcmqi makes no image of it."""
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run([Path(sys.executable).with_name("segimage2itkimage"), "--inputDICOM", folder + "/SEG.dcm", "--outputDirectory", out],
+                       capture_output=True, timeout=60)
+        images = glob.glob(out + "/*.nrrd")
+        if len(images) != 1:
+            return None
+        image = sitk.ReadImage(images[0])
+    found = []
+    for key in keys:
+        hu, *rest = source[key]
+        found.append(sitk.GetArrayFromImage(sitk.Resample(image, plane(hu, *rest), sitk.Transform(), sitk.sitkNearestNeighbor, 0))[0] > 0)
+    return np.stack(found)
 
 
 for folder in sys.argv[1:]:
@@ -86,5 +106,6 @@ for folder in sys.argv[1:]:
         # Off its plane by more than the thousandth of a millimetre that Contour Data is written to.
         misplaced += any(abs(p[2]) > 1e-3 for p in points)
         drawn[keys.index(key)] ^= polygon2mask(truth.shape[1:], [(p[1], p[0]) for p in points])
-    print(folder.split("/")[-1], "seg", round(dice(found, truth), 4), "rtstruct", round(dice(drawn, truth), 4), "misplaced", misplaced,
+    converted = by_dcmqi(folder, source, keys)
+    print(folder.split("/")[-1], "seg", round(dice(found, truth), 4), "dcmqi", -1 if converted is None else round(dice(converted, truth), 4), "rtstruct", round(dice(drawn, truth), 4), "misplaced", misplaced,
           "left", bool(len(left) and left.min() > 0))

@@ -1,4 +1,5 @@
 import DICOMCore
+import Foundation
 import ImagingGeometry
 
 /// What one volume can be made of: the slices of a series that lie side by side. Read from headers alone.
@@ -24,7 +25,9 @@ public struct CTStack: Sendable {
         var slices = ordered.map(\.slice)
         do throws(Refusal) {
             slices = try Self.withoutCopies(ordered, &warnings)
-            grid = try Self.grid(slices, a, b)
+            let found = try Self.grid(slices, a, b)
+            grid = found
+            if !found.isRegular { warnings.append(Self.resampling(slices, found)) }
         } catch {
             refusal = ImagingError(error.code, "Series \(series) rejected: \(error.reason).")
         }
@@ -53,6 +56,15 @@ public struct CTStack: Sendable {
             warnings.append("\(next.slice.name.prefix(1).uppercased() + next.slice.name.dropFirst()) left out: the same pixels at the same place as \(last.slice.name).")
         }
         return kept.map(\.slice)
+    }
+
+    /// What is uneven or leans, in words.
+    private static func resampling(_ slices: [CTSlice], _ grid: SourceGrid) -> String {
+        let heights = grid.originsLPS.map(grid.heightMM), steps = zip(heights.dropFirst(), heights).map { $0 - $1 }
+        let rise = grid.originsLPS.last! - grid.originsLPS[0], aside = rise - grid.working.sliceIndexDirection * heights.last!
+        let angle = atan2((aside * aside).sum().squareRoot(), heights.last!) * 180 / .pi
+        return "Slices \(SliceStack.millimetres(steps.min()!)) to \(SliceStack.millimetres(steps.max()!)) mm apart, leaning by "
+            + "\((angle * 10).rounded() / 10) degrees: the volume is resampled from their true positions, and results lie on the slices themselves."
     }
 
     private static func grid(_ slices: [CTSlice], _ a: SIMD3<Double>, _ b: SIMD3<Double>) throws(Refusal) -> SourceGrid {

@@ -66,7 +66,8 @@ struct Steps {
         var isPlanned: Bool { steps.count >= SliceStack.plannedSteps }
     }
 
-    private let isEven: Bool
+    /// Whether all slices are equally far apart, to the tolerance of their positions.
+    let isEven: Bool
     private let runs: [Run]
     private let steps: [Double]
 

@@ -2,8 +2,8 @@ import DICOMCore
 
 /// Splits the slices of a series into stacks.
 ///
-/// Slices of different direction, matrix or pixel spacing are never of one stack. The rest is one stack unless slices lie at the same
-/// places: then the first of the `StackKey`s, or the first two together, that puts them apart does.
+/// Slices of different direction, matrix or pixel spacing are never of one stack. The rest is one stack if it is even, or if nothing tells
+/// its slices apart where they lie upon or between each other; else the first of the `StackKey`s, or the first two together, that puts them apart does.
 enum StackSplit {
     struct Part {
         /// Which of the headers, in their order.
@@ -52,12 +52,13 @@ enum StackSplit {
 
     private static func split(_ part: Part, _ headers: [SliceHeader]) -> [Part] {
         guard part.indices.count >= 2 * SliceStack.minimumSlices else { return [part] }
-        let heights = heights(part.indices, headers)
+        let heights = heights(part.indices, headers), sorted = heights.values.sorted(), isOverlaid = holdsDuplicates(sorted)
+        guard isOverlaid || !Steps(sorted).isEven else { return [part] }
         let keys = StackKey.allCases.filter { key in Set(part.indices.map { headers[$0].value(of: key) }).count > 1 }
         let pairs = keys.indices.flatMap { n in keys[(n + 1)...].map { [keys[n], $0] } }
         for keys in keys.map({ [$0] }) + pairs {
             let groups = Dictionary(grouping: part.indices) { n in keys.map { headers[n].value(of: $0) } }
-            guard separates(groups.values.map { group in group.map { heights[$0]! }.sorted() }, isOverlaid: holdsDuplicates(heights.values.sorted())) else { continue }
+            guard separates(groups.values.map { group in group.map { heights[$0]! }.sorted() }, isOverlaid: isOverlaid) else { continue }
             return groups.sorted { order($0.key, $1.key) }.flatMap { values, indices in
                 let named = zip(keys, values).map { $1.isEmpty ? "no \($0.rawValue)" : "\($0.rawValue) \($1)" }
                 return split(Part(indices: indices, distinctions: part.distinctions + named), headers)
@@ -69,7 +70,7 @@ enum StackSplit {
     /// Whether groups of slices, by their heights, are stacks that lie at the same place.
     ///
     /// Where slices lie upon each other, no group may hold two at one height. Where none do, each group must be a whole stack
-    /// by itself, and two of them must run through each other: so a stack of alternate values is not torn apart by chance.
+    /// by itself, and two of them must run through each other.
     private static func separates(_ groups: [[Double]], isOverlaid: Bool) -> Bool {
         let stacks = groups.filter { $0.count >= SliceStack.minimumSlices }
         guard stacks.count > 1 else { return false }
