@@ -45,6 +45,11 @@ public struct PixelData {
         }
     }
 
+    /// The bytes of all codestreams of an image; nil where its pixel data are not encapsulated, or empty.
+    public static func compressedLength(of dataSet: DataSet) -> Int? {
+        dataSet.fragmentLengths.map { $0.dropFirst().reduce(0, +) }.flatMap { $0 > 0 ? $0 : nil }
+    }
+
     /// Whether frames are codestreams.
     public var isEncapsulated: Bool { if case .encapsulated = layout { true } else { false } }
 

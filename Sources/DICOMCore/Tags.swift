@@ -136,6 +136,7 @@ extension Tag {
     public static let rescaleIntercept = Tag(0x0028, 0x1052)
     public static let rescaleSlope = Tag(0x0028, 0x1053)
     public static let rescaleType = Tag(0x0028, 0x1054)
+    public static let multienergyCTAcquisition = Tag(0x0018, 0x9361)
     public static let modalityLUTSequence = Tag(0x0028, 0x3000)
     public static let windowCenter = Tag(0x0028, 0x1050)
     public static let windowWidth = Tag(0x0028, 0x1051)

@@ -44,3 +44,75 @@ struct PixelTests {
         }
     }
 }
+
+/// Stored values to Hounsfield units.
+@Suite struct HounsfieldTests {
+    /// The units of a slice's stored values.
+    private func units(of values: [Int], change: (DataSet) throws -> Void = { _ in }) throws -> [Int16] {
+        var phantom = Phantom(columns: 2, rows: 2, slices: 6)
+        phantom.isSigned = true
+        let slice = try phantom.slice(0)
+        try change(slice)
+        let table = try HounsfieldScale(slice).table(try PixelFormat(slice))
+        return values.map { table[Int(UInt16(truncatingIfNeeded: $0))] }
+    }
+
+    @Test func whatLiesOutsideTheReconstructionCircleIsAirWithOrWithoutAPaddingValue() throws {
+        // GE stores -2000 (-3024 HU by an intercept of -1024), others -3024 or Siemens' -8192.
+        for outside in [-2000, -3024, -8192, -32768] {
+            #expect(try units(of: [outside, 0, 1024]) == [-1024, -1024, 0])
+            #expect(try units(of: [outside, 0, 1024]) { try $0.set(.rescaleIntercept, [0.0]) } == [-1024, 0, 1024])
+            #expect(try units(of: [outside, 1024]) { try $0.set(.pixelPaddingValue, outside) } == [-1024, 0])
+        }
+        // Padding may lie among the values of tissue, and be a range.
+        #expect(try units(of: [3000, 3050, 3100, 2999]) {
+            try $0.set(.pixelPaddingValue, 3000)
+            try $0.set(.pixelPaddingRangeLimit, 3100)
+        } == [-1024, -1024, -1024, 1975])
+    }
+
+    @Test func aRescaleTypeThatIsAbsentOrSaysHounsfieldUnitsIsTaken() throws {
+        for type in ["HU", "hu", ""] {
+            #expect(try units(of: [1024]) { try $0.set(.rescaleType, type) } == [0])
+        }
+    }
+
+    @Test func whatIsShownInvertedMeansTheSame() throws {
+        #expect(try units(of: [1024, 1064]) { try $0.set(.photometricInterpretation, "MONOCHROME1") } == [0, 40])
+    }
+
+    @Test func everySliceHasItsOwnScale() throws {
+        let folder = try Places.temporaryFolder(), phantom = Phantom(slices: 20)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        // The same stored values under an intercept that rises by ten a slice.
+        let paths = try phantom.write(into: folder) { slice, k in try slice.set(.rescaleIntercept, [-1024.0 + Double(10 * k)]) }
+        let found = try CTSeries.read(paths: paths).volume.voxels, plane = 64 * 64
+        let expected = phantom.volume().voxels.enumerated().map { $0.element + Int16(10 * ($0.offset / plane)) }
+        #expect(found == expected)
+    }
+
+    @Test func lossIsToldByTheObjectOrItsTransferSyntaxAndTravelsIntoResults() throws {
+        let folder = try Places.temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let paths = try Phantom(slices: 8).write(into: folder)
+        // Twelve bits by DCMTK; its encoder says so in every object.
+        for path in paths { #expect(try runTool("dcmcjpeg", ["+ee", "+bt", path, path]).status == 0) }
+        let told = try CTSeries.read(paths: paths)
+        let lossy = try #require(told.lossyCompression)
+        #expect(lossy.methods == ["ISO_10918_1"] && lossy.ratio > 2, "\(lossy)")
+        let segments = ResultFixture.segments(told.volume.geometry), source = try DataSet(contentsOf: paths[0])
+        let segmentation = try SegmentationWriter.make(segments: segments, series: told, source: source, context: ResultFixture.context).dataSet
+        #expect(segmentation.string(.lossyImageCompression) == "01" && segmentation.strings(.lossyImageCompressionMethod) == ["ISO_10918_1"])
+        #expect(abs((segmentation.double(.lossyImageCompressionRatio) ?? 0) / lossy.ratio - 1) < 0.01)
+        let structures = try StructureSetWriter.make(segments: segments, series: told, source: source, context: ResultFixture.context).dataSet
+        #expect(structures.string(.structureSetDescription)?.contains("compressed with loss") == true)
+        // An object that forgot to say, or says the contrary.
+        for flag in [nil, "00"] {
+            let image = try DataSet(contentsOf: paths[0])
+            [.lossyImageCompressionMethod, .lossyImageCompressionRatio].forEach(image.remove)
+            if let flag { try image.set(.lossyImageCompression, flag) } else { image.remove(.lossyImageCompression) }
+            let found = try #require(LossyCompression(image, format: PixelFormat(image)))
+            #expect(found.methods == ["ISO_10918_1"] && found.ratio > 2, "\(found)")
+        }
+    }
+}

@@ -25,7 +25,7 @@ enum ResultFixture {
         return CTSeries(
             instances: (0..<geometry.size.z).map { SourceInstance(sopInstanceUID: uid("ct \($0)"), sopClassUID: SOPClass.ctImageStorage, path: "") },
             volume: Volume(geometry: geometry, voxels: (0..<geometry.count).map { Int16($0 % geometry.size.x) * 4 - 160 }),
-            studyInstanceUID: uid("study"), seriesInstanceUID: uid("series"), frameOfReferenceUID: uid("frame"), isLossy: false)
+            studyInstanceUID: uid("study"), seriesInstanceUID: uid("series"), frameOfReferenceUID: uid("frame"))
     }
 
     /// Headers as a scanner sends them.

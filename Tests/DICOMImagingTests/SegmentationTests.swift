@@ -118,9 +118,7 @@ import Testing
         defer { try? FileManager.default.removeItem(at: folder) }
         let geometry = ResultFixture.geometry(30, 30, 9), source = DataSet(), segments = ResultFixture.segments(geometry)
         var series = ResultFixture.series(geometry)
-        series.isLossy = true
-        try source.set(.lossyImageCompressionRatio, "10")
-        try source.set(.lossyImageCompressionMethod, "ISO_10918_1")
+        series.lossyCompression = LossyCompression(ratios: [10], methods: ["ISO_10918_1"])
         for object in [try SegmentationWriter.make(segments: segments, series: series, source: source, context: ResultFixture.context),
                        try StructureSetWriter.make(segments: segments, series: series, source: source, context: ResultFixture.context)] {
             let path = folder.appending(path: "\(object.sopInstanceUID).dcm").path

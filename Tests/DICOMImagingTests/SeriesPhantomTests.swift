@@ -163,7 +163,14 @@ import Testing
         .init(name: "no slope", code: .unreadable, words: "Rescale Slope") { $0.remove(.rescaleSlope) },
         .init(name: "slope of nothing", code: .unreadable, words: "Rescale Slope") { try $0.set(.rescaleSlope, [0]) },
         .init(name: "unspecified units", code: .unsupported, words: "Rescale Type") { try $0.set(.rescaleType, "US") },
-        .init(name: "inverted greys", code: .unsupported, words: "MONOCHROME2") { try $0.set(.photometricInterpretation, "MONOCHROME1") },
+        .init(name: "modified units", code: .unsupported, words: "Rescale Type") { try $0.set(.rescaleType, "HU_MOD") },
+        .init(name: "energies without a unit", code: .unsupported, words: "multi-energy") {
+            $0.remove(.rescaleType)
+            try $0.set(.multienergyCTAcquisition, "YES")
+        },
+        .init(name: "a palette", code: .unsupported, words: "MONOCHROME2") { try $0.set(.photometricInterpretation, "PALETTE COLOR") },
+        .init(name: "no frames", code: .unsupported, words: "Number of Frames") { try $0.set(.numberOfFrames, "0") },
+        .init(name: "twice the pixels", code: .unreadable, words: "longer") { try $0.set(.pixelData, bytes: [UInt8](repeating: 0, count: 16384)) },
         .init(name: "colour", code: .unsupported, words: "MONOCHROME2") { try $0.set(.samplesPerPixel, 3) },
         .init(name: "32 bits", code: .unsupported, words: "Bits Allocated") { try $0.set(.bitsAllocated, 32) },
         .init(name: "a high bit out of reach", code: .unreadable, words: "High Bit") { try $0.set(.highBit, 3) },

@@ -81,9 +81,9 @@ public enum SegmentationWriter {
         try d.set(.contentCreatorName, "")
         try d.set(.burnedInAnnotation, "NO")
         try d.set(.lossyImageCompression, header.series.isLossy ? "01" : "00")
-        if header.series.isLossy {
-            try d.copy(.lossyImageCompressionRatio, from: header.source)
-            try d.copy(.lossyImageCompressionMethod, from: header.source)
+        if let lossy = header.series.lossyCompression, !lossy.ratios.isEmpty, !lossy.methods.isEmpty {
+            try d.set(.lossyImageCompressionRatio, lossy.ratios)
+            try d.set(.lossyImageCompressionMethod, lossy.methods)
         }
         try d.set(.samplesPerPixel, 1)
         try d.set(.photometricInterpretation, "MONOCHROME2")

@@ -42,29 +42,32 @@ public struct CTSeries: Sendable {
     /// resampled from their true positions.
     public var volume: Volume
     public var studyInstanceUID, seriesInstanceUID, frameOfReferenceUID: UID
-    /// Whether any slice was ever compressed with loss.
-    public var isLossy: Bool
+    /// How slices were compressed with loss, the most where they differ; nil where none ever was.
+    public var lossyCompression: LossyCompression?
     /// What was left out and why, a sentence each.
     public var warnings: [String]
 
     public init(frames: [SourceFrame], grid: SourceGrid, volume: Volume, studyInstanceUID: UID, seriesInstanceUID: UID, frameOfReferenceUID: UID,
-                isLossy: Bool, warnings: [String] = []) {
+                lossyCompression: LossyCompression? = nil, warnings: [String] = []) {
         self.frames = frames
         self.grid = grid
         self.volume = volume
         self.studyInstanceUID = studyInstanceUID
         self.seriesInstanceUID = seriesInstanceUID
         self.frameOfReferenceUID = frameOfReferenceUID
-        self.isLossy = isLossy
+        self.lossyCompression = lossyCompression
         self.warnings = warnings
     }
 
     /// A series of single-frame instances whose slices are those of the volume.
     public init(instances: [SourceInstance], volume: Volume, studyInstanceUID: UID, seriesInstanceUID: UID, frameOfReferenceUID: UID,
-                isLossy: Bool, warnings: [String] = []) {
+                lossyCompression: LossyCompression? = nil, warnings: [String] = []) {
         self.init(frames: instances.map { SourceFrame(instance: $0) }, grid: SourceGrid(volume.geometry), volume: volume, studyInstanceUID: studyInstanceUID,
-                  seriesInstanceUID: seriesInstanceUID, frameOfReferenceUID: frameOfReferenceUID, isLossy: isLossy, warnings: warnings)
+                  seriesInstanceUID: seriesInstanceUID, frameOfReferenceUID: frameOfReferenceUID, lossyCompression: lossyCompression, warnings: warnings)
     }
+
+    /// Whether any slice was ever compressed with loss.
+    public var isLossy: Bool { lossyCompression != nil }
 
     /// The instances that the slices are of, each once, in the order of their first slices.
     public var instances: [SourceInstance] {

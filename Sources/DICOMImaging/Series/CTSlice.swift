@@ -15,7 +15,8 @@ struct CTSlice: Sendable {
     let positionLPS: SIMD3<Double>
     let columnIndexDirection, rowIndexDirection: SIMD3<Double>
     let pixelSpacingMM: SIMD2<Double>
-    let isLossy: Bool
+    /// Nil where its pixels never lost anything.
+    let lossyCompression: LossyCompression?
     /// What must agree within a patient; compared, never printed.
     let patient: [String]
 
@@ -52,56 +53,6 @@ struct CTSlice: Sendable {
         }
         (frameOfReferenceUID, positionLPS, columnIndexDirection, rowIndexDirection, pixelSpacingMM) = (frame, position, a, b, spacing)
         patient = [.patientID, .patientName, .patientBirthDate].map { dataSet.string($0) ?? "" }
-        isLossy = switch dataSet.string(.lossyImageCompression) {
-        case "01": true
-        case "00": false
-        default: Self.lossySyntaxes.contains(dataSet.transferSyntaxUID?.string ?? "")
-        }
-    }
-
-    /// JPEG baseline to progressive, JPEG-LS near-lossless, JPEG 2000 (which may be lossless, then Lossy Image Compression
-    /// should say 00).
-    private static let lossySyntaxes = Set(["50", "51", "53", "55", "81", "91"].map { "1.2.840.10008.1.2.4.\($0)" })
-}
-
-/// How stored values become Hounsfield units (PS3.3 C.11.1, C.7.5.1.1.2).
-struct HounsfieldScale: Hashable, Sendable {
-    let slope, intercept: Double
-    /// Stored words, as the file's bits, between which pixels lie outside the scan.
-    let padding: ClosedRange<Int>?
-
-    /// Air: everything below, and padding, becomes this.
-    static let floorHU: Int16 = -1024
-
-    init(_ dataSet: DataSet) throws(Refusal) { try self.init(FrameAttributes(dataSet)) }
-
-    init(_ attributes: FrameAttributes) throws(Refusal) {
-        let dataSet = attributes.dataSet, group = Tag.pixelValueTransformationSequence
-        let type = attributes.string(.rescaleType, in: group)
-        guard type == nil || type == "HU" else { throw Refusal(.unsupported, "Rescale Type is not HU") }
-        guard !dataSet.contains(.modalityLUTSequence) else { throw Refusal(.unsupported, "it has a Modality LUT") }
-        guard let slope = attributes.double(.rescaleSlope, in: group), let intercept = attributes.double(.rescaleIntercept, in: group) else {
-            throw Refusal(.unreadable, "Rescale Slope or Rescale Intercept is missing or no number")
-        }
-        guard slope > 0 else { throw Refusal(.unreadable, "Rescale Slope is \(slope)") }
-        self.slope = slope
-        self.intercept = intercept
-        let value = dataSet.integer(.pixelPaddingValue), limit = dataSet.integer(.pixelPaddingRangeLimit)
-        padding = value.map { min($0, limit ?? $0)...max($0, limit ?? $0) }
-    }
-
-    /// Hounsfield units of every stored word, rounded, held between -1024 and the largest Int16.
-    func table(_ format: PixelFormat) -> [Int16] {
-        // In implicit VR a signed padding value may have been read as unsigned, or the other way round: compare values.
-        let padding = padding.map { range in
-            let ends = [range.lowerBound, range.upperBound].map { format.value(UInt16(truncatingIfNeeded: $0 << (format.highBit + 1 - format.bitsStored))) }
-            return ends.min()!...ends.max()!
-        }
-        return (0...UInt16.max).map { word in
-            let value = format.value(word)
-            if padding?.contains(value) == true { return Self.floorHU }
-            let units = (Double(value) * slope + intercept).rounded()
-            return Int16(min(max(units, Double(Self.floorHU)), Double(Int16.max)))
-        }
+        lossyCompression = LossyCompression(dataSet, format: format)
     }
 }

@@ -125,6 +125,6 @@ public struct CTStacks: Sendable {
             },
             grid: grid, volume: grid.volume(voxels, outside: HounsfieldScale.floorHU), studyInstanceUID: studyInstanceUID,
             seriesInstanceUID: seriesInstanceUID, frameOfReferenceUID: stack.slices[0].frameOfReferenceUID,
-            isLossy: stack.slices.contains(where: \.isLossy), warnings: leftOut + others + stack.warnings)
+            lossyCompression: stack.slices.compactMap(\.lossyCompression).max { $0.ratio < $1.ratio }, warnings: leftOut + others + stack.warnings)
     }
 }

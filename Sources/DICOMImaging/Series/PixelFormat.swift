@@ -24,8 +24,9 @@ struct PixelFormat: Hashable, Sendable {
         guard (1...Self.maximumMatrix).contains(columns), (1...Self.maximumMatrix).contains(rows) else {
             throw Refusal(.unsupported, "its matrix is \(columns) x \(rows) (1 to \(Self.maximumMatrix) are read)")
         }
-        guard try number(.samplesPerPixel, "Samples per Pixel") == 1, dataSet.string(.photometricInterpretation) == "MONOCHROME2" else {
-            throw Refusal(.unsupported, "its pixels are not MONOCHROME2")
+        // MONOCHROME1 is shown inverted and means the same: the rescale applies to stored values (PS3.3 C.7.6.3.1.2).
+        guard try number(.samplesPerPixel, "Samples per Pixel") == 1, ["MONOCHROME1", "MONOCHROME2"].contains(dataSet.string(.photometricInterpretation)) else {
+            throw Refusal(.unsupported, "its pixels are neither MONOCHROME2 nor MONOCHROME1")
         }
         guard [8, 16].contains(bitsAllocated) else { throw Refusal(.unsupported, "Bits Allocated is \(bitsAllocated) (8 and 16 are read)") }
         guard (1...bitsAllocated).contains(bitsStored), (bitsStored - 1..<bitsAllocated).contains(highBit) else {

@@ -55,6 +55,7 @@ public enum StructureSetWriter {
         try d.set(.structureSetName, "Automatic contours, not reviewed")
         try d.set(.structureSetDescription, plain("Automatic contours by \(ResultHeader.algorithm), not reviewed. \(header.provenance)."
             + (header.replaced == nil ? "" : " Replaces an earlier structure set, its predecessor.")
+            + (header.series.isLossy ? " Source images were compressed with loss." : "")
             + (missing.isEmpty ? "" : " Without contours: \(missing.joined(separator: ", "))."), 1024))
         try d.setDateTime(header.context.contentDate, in: header.timeZone, date: .structureSetDate, time: .structureSetTime)
         // No person made, or has seen, it.
