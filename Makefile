@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 RELEASE := $(SWIFT) build -c release
 
-.PHONY: help setup setup-demo setup-test build build-sample demo test bench bench-receipt bench-memory bench-series judge-series clean
+.PHONY: help setup setup-demo setup-test build build-sample demo test bench bench-receipt bench-memory bench-series bench-store judge-series clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,9 @@ bench-memory: setup-test build ## follow the node's memory over 100,000 instance
 
 bench-series: setup-test build ## measure how fast 1,000 slices become a volume, beside dcm2niix and pydicom
 	@.local/venv/bin/python Benchmarks/series.py
+
+bench-store: setup-test build ## measure `doctor --data` against sha256sum over the same files
+	@.local/venv/bin/python Benchmarks/store_check.py
 
 judge-series: setup-test setup-demo build build-sample ## compare every CT case with dcm2niix and SimpleITK; writes docs/reference/series-cases.md
 	@.local/venv/bin/python Tests/Judges/series.py .build/release/medlsam-node --shared ../shared \

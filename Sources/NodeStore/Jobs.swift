@@ -28,19 +28,23 @@ public struct NewResult: Sendable, Codable, Equatable {
     public let sopClassUID, sopInstanceUID: String
     /// Relative to the data folder.
     public let path: String
+    /// SHA-256 of the data set, in hexadecimal; nil for results of the first schema.
+    public let digest: String?
 
-    public init(kind: Kind, sopClassUID: String, sopInstanceUID: String, path: String) {
+    public init(kind: Kind, sopClassUID: String, sopInstanceUID: String, path: String, digest: String? = nil) {
         self.kind = kind
         self.sopClassUID = sopClassUID
         self.sopInstanceUID = sopInstanceUID
         self.path = path
+        self.digest = digest
     }
 }
 
 extension NewResult {
     init(_ row: Row) {
         self.init(
-            kind: Kind(rawValue: row["kind"])!, sopClassUID: row["sop_class_uid"], sopInstanceUID: row["sop_instance_uid"], path: row["path"])
+            kind: Kind(rawValue: row["kind"])!, sopClassUID: row["sop_class_uid"], sopInstanceUID: row["sop_instance_uid"], path: row["path"],
+            digest: row["digest"])
     }
 }
 
@@ -205,8 +209,8 @@ extension Store {
 
     private static func insert(_ result: NewResult, of job: Int64, to destinations: [String], at now: Date, in db: Database) throws {
         try db.execute(
-            sql: "INSERT INTO result (job, kind, sop_class_uid, sop_instance_uid, path) VALUES (?, ?, ?, ?, ?)",
-            arguments: [job, result.kind.rawValue, result.sopClassUID, result.sopInstanceUID, result.path])
+            sql: "INSERT INTO result (job, kind, sop_class_uid, sop_instance_uid, path, digest) VALUES (?, ?, ?, ?, ?, ?)",
+            arguments: [job, result.kind.rawValue, result.sopClassUID, result.sopInstanceUID, result.path, result.digest])
         let id = db.lastInsertedRowID
         for destination in destinations {
             try db.execute(

@@ -11,6 +11,9 @@ public struct Recovery: Sendable {
     public var missingFiles: [String] = []
     /// Instances whose file was gone at an earlier start and is there again; `restore` those that are what they were.
     public var returnedFiles: [StoredInstance] = []
+    /// The last instances of associations that had not ended: a power cut may have come between row and file, so look at each, and
+    /// `lose` those that are not whole. No peer was told that they are safe.
+    public var unsettled: [StoredInstance] = []
     /// Results whose file is gone, by path.
     public var missingResults: [String] = []
     /// Files of instances that no row names, by path.
@@ -26,6 +29,7 @@ extension Store {
     public func recover(files: Set<String>, at now: Date) throws -> Recovery {
         try groupCommit { db in
             var recovery = Recovery()
+            recovery.unsettled = try Self.unsettled(in: db)
             try db.execute(
                 sql: """
                     UPDATE association SET ended = ?, ending = 'lost', ended_order = (SELECT coalesce(max(ended_order), 0) + 1 FROM association)
@@ -64,6 +68,26 @@ extension Store {
         }
         for id in missing { try db.execute(sql: "UPDATE instance SET state = 'missing' WHERE id = ?", arguments: [id]) }
         recovery.unrecordedFiles = unrecorded.sorted()
+    }
+
+    /// More than one association can have on their way, whatever window of operations it negotiated.
+    private static let unsettledPerAssociation = 64
+
+    private static func unsettled(in db: Database) throws -> [StoredInstance] {
+        try Row.fetchAll(
+            db,
+            sql: """
+                SELECT \(StoredInstance.columns) FROM (
+                    SELECT i.*, row_number() OVER (PARTITION BY i.association ORDER BY i.received DESC, i.id DESC) AS turn
+                    FROM instance i JOIN association a ON a.key = i.association WHERE a.ended IS NULL AND i.state <> 'missing')
+                WHERE turn <= ? ORDER BY id
+                """, arguments: [unsettledPerAssociation]
+        ).map(StoredInstance.init)
+    }
+
+    /// Takes an instance whose file is not what was received out of those that count.
+    public func lose(_ instance: StoredInstance) throws {
+        try groupCommit { try $0.execute(sql: "UPDATE instance SET state = 'missing' WHERE id = ?", arguments: [instance.id]) }
     }
 
     /// Lets an instance count again whose file came back as it was.

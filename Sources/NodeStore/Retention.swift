@@ -72,9 +72,9 @@ extension Store {
         return row.map { row in
             let delivered = row["state"] == "succeeded"
             let days = ((delivered ? rule.delivered : rule.notContoured) ?? 0) / 86400
+            let age = days == 1 ? "1 day" : "\(days.formatted()) days"
             return (
-                row["id"], row["series_uid"],
-                "\(delivered ? "Its results were delivered" : "It makes no result, and arrived") \(days.formatted()) days ago or earlier."
+                row["id"], row["series_uid"], "\(delivered ? "Its results were delivered" : "It makes no result, and arrived") \(age) ago or earlier."
             )
         }
     }

@@ -17,24 +17,40 @@ public final class Store: Sendable {
 
     /// Opens the database of a data folder, making both when they are not there, and brings its schema up to date.
     ///
-    /// `checking` reads the whole database through first. Throws `damaged` for one that is broken, and `newer` for one that a later
-    /// version of this program has changed; both are left as they are.
-    public init(folder: URL, checking: Bool = false) throws(StoreError) {
+    /// `checking` reads the whole database through first; with `existing` it must hold tables already: to SQLite, a file that lost all but
+    /// its beginning is a new database. Throws `damaged` for one that is broken, and `newer` for one that a later version of this program
+    /// has changed; both are left as they are.
+    public init(folder: URL, checking: Bool = false, existing: Bool = false) throws(StoreError) {
         self.folder = folder
         do {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             let path = folder.appending(path: "node.sqlite").path
-            if FileManager.default.fileExists(atPath: path) { try Self.examine(path, checking: checking) }
+            if FileManager.default.fileExists(atPath: path) { try Self.examine(path, checking: checking, existing: existing) }
             pool = try DatabasePool(path: path, configuration: Self.configuration())
             // GRDB sets NORMAL when it turns WAL on; a power cut could then take acknowledged instances with it.
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
             try Schema.migrator.migrate(pool)
-        } catch let error as StoreError {
-            throw error
-        } catch let error as DatabaseError where [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode) {
-            throw Self.damaged(folder.appending(path: "node.sqlite").path, error.message ?? "\(error.resultCode)")
         } catch {
-            throw StoreError(.notOpened, "The store in \(folder.path) cannot be opened: \(error)")
+            throw Self.opening(folder.appending(path: "node.sqlite").path, error)
+        }
+    }
+
+    /// Opens a database to read it only, beside a running node or not.
+    ///
+    /// Throws `damaged` or `newer` as the other does, and `notAllowed` for one that an earlier version wrote: `serve` brings it up to date.
+    public init(reading folder: URL) throws(StoreError) {
+        self.folder = folder
+        let path = folder.appending(path: "node.sqlite").path
+        do {
+            try Self.examine(path, checking: true, existing: true)
+            var configuration = Self.configuration()
+            configuration.readonly = true
+            pool = try DatabasePool(path: path, configuration: configuration)
+            guard try pool.read(Schema.migrator.hasCompletedMigrations) else {
+                throw StoreError(.notAllowed, "\(path) was written by an earlier version of medlsam-node; `serve` brings it up to date.")
+            }
+        } catch {
+            throw Self.opening(path, error)
         }
     }
 
@@ -47,7 +63,7 @@ public final class Store: Sendable {
     }
 
     /// Looks at a database without writing to it.
-    private static func examine(_ path: String, checking: Bool) throws {
+    private static func examine(_ path: String, checking: Bool, existing: Bool) throws {
         var configuration = Self.configuration()
         configuration.readonly = true
         try DatabaseQueue(path: path, configuration: configuration).read { db in
@@ -55,9 +71,20 @@ public final class Store: Sendable {
             guard try !Schema.migrator.hasBeenSuperseded(db) else {
                 throw StoreError(.newer, "\(path) was written by a later version of medlsam-node: use that one, or a copy from before the upgrade.")
             }
+            guard try !existing || !Schema.migrator.appliedIdentifiers(db).isEmpty else { throw damaged(path, "it holds no tables") }
             guard checking else { return }
             let findings = try String.fetchAll(db, sql: "PRAGMA quick_check(5)")
             guard findings == ["ok"] else { throw damaged(path, findings.joined(separator: "; ")) }
+        }
+    }
+
+    /// Why a database could not be opened.
+    private static func opening(_ path: String, _ error: any Error) -> StoreError {
+        switch error {
+        case let error as StoreError: error
+        case let error as DatabaseError where [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode):
+            damaged(path, error.message ?? "\(error.resultCode)")
+        default: StoreError(.notOpened, "The database \(path) cannot be opened: \(error)")
         }
     }
 

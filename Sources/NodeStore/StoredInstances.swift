@@ -43,4 +43,43 @@ extension Store {
             ).map(StoredInstance.init)
         }
     }
+
+    /// Rows of instances, `limit` at most, in the order of their numbers from the one after `id`.
+    public func instances(after id: Int64, limit: Int) throws -> [StoredInstance] {
+        try pool.read { db in
+            try Row.fetchAll(
+                db, sql: "SELECT \(StoredInstance.columns) FROM instance WHERE id > ? ORDER BY id LIMIT ?", arguments: [id, limit]
+            ).map(StoredInstance.init)
+        }
+    }
+
+    /// An instance as its row is now.
+    public func instance(_ id: Int64) throws -> StoredInstance? {
+        try instances(after: id - 1, limit: 1).first { $0.id == id }
+    }
+
+    /// Those of some paths that rows of instances or results name.
+    public func recorded(among paths: [String]) throws -> Set<String> {
+        try pool.read { db in
+            var found: Set<String> = []
+            for table in ["instance", "result"] {
+                // Fewer than SQLite's limit of variables in a statement.
+                for start in stride(from: 0, to: paths.count, by: 500) {
+                    let some = Array(paths[start..<min(start + 500, paths.count)])
+                    found.formUnion(try String.fetchAll(
+                        db, sql: "SELECT path FROM \(table) WHERE path IN (\(databaseQuestionMarks(count: some.count)))", arguments: StatementArguments(some)))
+                }
+            }
+            return found
+        }
+    }
+
+    /// Files of results that are not deleted: path, and SHA-256 of the data set where it is known.
+    public func results() throws -> [(path: String, sopInstanceUID: String, digest: String?)] {
+        try pool.read { db in
+            try Row.fetchAll(db, sql: "SELECT path, sop_instance_uid, digest FROM result WHERE deleted IS NULL ORDER BY id").map {
+                ($0["path"], $0["sop_instance_uid"], $0["digest"])
+            }
+        }
+    }
 }

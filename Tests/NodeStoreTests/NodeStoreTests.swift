@@ -11,6 +11,7 @@ let start = Date(timeIntervalSince1970: 1_800_000_000.125)
 struct Bench {
     let store: Store
     init() throws { store = try Store(folder: Places.temporaryFolder("store")) }
+    init(store: Store) { self.store = store }
 
     func association(_ key: String = "a") -> AssociationRecord {
         AssociationRecord(key: key, callingAETitle: "CT1", calledAETitle: "MEDLSAM", peer: "127.0.0.1")

@@ -131,6 +131,14 @@ final class Ingest: StorageHandler {
     }
 }
 
+/// Why an instance with that recorded header makes no job; nil when it can.
+@Sendable public func contouringRefusal(_ header: Data) -> String? {
+    guard let header = try? NodeJSON.decode(SliceHeader.self, from: String(decoding: header, as: UTF8.self)) else {
+        return "Stored but not contoured: its record cannot be read."
+    }
+    return Ingest.refusal(of: header)
+}
+
 extension ConflictPolicy {
     init(_ setting: Configuration.Conflicts) {
         self = switch setting {

@@ -28,7 +28,8 @@ struct KeepingService: Service {
                 failed.finish()
             }
             group.addTask { for await failure in failures { throw failure } }
-            try await group.waitForAll()
+            // Not waitForAll, which waits for the others before it throws.
+            for try await _ in group {}
         }
     }
 

@@ -7,7 +7,7 @@ func open(_ folder: DataFolder, creating: Bool, logger: Logger) throws -> (Store
     try folder.claim(creating: creating)
     let lock = try DataFolderLock(folder)
     try folder.probe()
-    let store = try Store(folder: folder.root, checking: true)
+    let store = try Store(folder: folder.root, checking: true, existing: folder.identity() != nil)
     try folder.prepare()
     let halves = try folder.removeHalfFiles()
     if halves > 0 { logger.notice("Removed \(halves) half files: they were never acknowledged.") }
@@ -24,6 +24,13 @@ private func reconcile(_ folder: DataFolder, with store: Store, _ recovery: Reco
     let (files, folders) = (recovery.unfinishedDeletions.filter { $0.hasPrefix("instances/") }, recovery.unfinishedDeletions.filter { !$0.hasPrefix("instances/") })
     try folder.remove(files, folders: folders)
     if !recovery.unfinishedDeletions.isEmpty { logger.notice("Finished \(recovery.unfinishedDeletions.count) deletions that the run before had begun.") }
+    for instance in recovery.unsettled {
+        let condition = folder.condition(of: instance)
+        guard condition != .intact, condition != .missing else { continue }
+        try store.lose(instance)
+        let place = try folder.setAside(instance.path)
+        logger.warning("\(instance.path) was not whole when the node stopped (\(condition.rawValue)), never acknowledged, and was moved to \(place).")
+    }
     for instance in recovery.returnedFiles {
         let condition = folder.condition(of: instance)
         if condition == .intact {

@@ -106,7 +106,7 @@ struct WorkerService: Service {
             try ResultCheck.verify(part.appending(path: object.file), is: object, of: ticket)
             return NewResult(
                 kind: kind, sopClassUID: object.sopClassUID, sopInstanceUID: object.sopInstanceUID,
-                path: "results/\(ticket.id)/\(object.file)")
+                path: "results/\(ticket.id)/\(object.file)", digest: try dataSetDigest(ofFile: part.appending(path: object.file).path))
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: part.path) { try makeDurable(part.appending(path: name)) }
         try makeDurable(part)
