@@ -58,6 +58,8 @@ int cdcmtk_connection_advance(cdcmtk_connection *connection, cdcmtk_error *error
         Transport &transport = *connection->transport;
         std::string &request = connection->request;
         const Transport::Step step = transport.handshake();
+        // Whoever only looks whether the port is open is no news.
+        if (step == Transport::Step::failed && transport.broke) return CDCMTK_IS_CLOSED;
         if (step == Transport::Step::failed) return fail(error, CDCMTK_TLS, "%s", transport.failure->c_str()), CDCMTK_TLS_FAILED;
         if (step != Transport::Step::done) return step == Transport::Step::write ? CDCMTK_WAITS_TO_WRITE : CDCMTK_WAITS_TO_READ;
         for (;;) {

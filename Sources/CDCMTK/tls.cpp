@@ -59,9 +59,8 @@ std::string inWords(const X509_NAME *name) {
 } // namespace
 
 std::string face::tlsFailure() {
-    const unsigned long code = ERR_peek_error();
-    const char *reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-    return reason == nullptr ? "the connection broke" : reason;
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    return reason == nullptr ? "unknown reason" : reason;
 }
 
 SSL *face::makeTLS(const cdcmtk_tls *tls, int socket) {

@@ -77,7 +77,10 @@ Transport::Step Transport::step(int result) {
     case SSL_ERROR_WANT_READ: return wanted = Step::read;
     case SSL_ERROR_WANT_WRITE: return wanted = Step::write;
     case SSL_ERROR_ZERO_RETURN: return Step::failed;
-    default: *failure = tlsFailure(); return Step::failed;
+    default:
+        broke = ERR_peek_error() == 0 || ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+        *failure = broke ? "the connection broke" : tlsFailure();
+        return Step::failed;
     }
 }
 

@@ -55,6 +55,8 @@ class Transport final : public DcmTransportConnection {
     std::string userItems;
     /// Whether the peer still waits for an answer to its association request, and hears of an abort when none comes.
     bool owesAnswer = false;
+    /// Whether the peer closed in the middle of TLS.
+    bool broke = false;
     /// Why TLS failed; outlives the connection.
     const std::shared_ptr<std::string> failure = std::make_shared<std::string>();
 
