@@ -68,16 +68,17 @@ extension Store {
 
     /// Closes a series and makes its job, superseding the series' earlier ones; returns the job's number.
     ///
-    /// `selection`: why the series was selected, as JSON. Nothing happens, and nil returns, when an instance came after `lastArrival`:
+    /// `selection`: why the series was selected, as JSON; `instances`: those to be read, by SOP Instance UID, nil for all. Nothing happens, and nil returns, when an instance came after `lastArrival`:
     /// the decision rests on old evidence then. A queued job of the series becomes superseded at once; a running one goes on, and is
     /// superseded when it ends.
     public func complete(
-        series id: Int64, lastArrival: Date, evidence: String, selection: String? = nil, templateSet: String, maximumAttempts: Int, at now: Date
+        series id: Int64, lastArrival: Date, evidence: String, selection: String? = nil, templateSet: String, instances: [String]? = nil,
+        maximumAttempts: Int, at now: Date
     ) throws -> Int64? {
         try groupCommit { db in
             guard try Self.close(id, lastArrival: lastArrival, in: db) else { return nil }
             let job = NewJob(
-                series: id, state: .queued, templateSet: templateSet, maximumAttempts: maximumAttempts, evidence: evidence, selection: selection)
+                series: id, state: .queued, templateSet: templateSet, instances: instances, maximumAttempts: maximumAttempts, evidence: evidence, selection: selection)
             return try Self.insert(job, at: now, in: db)
         }
     }
@@ -90,13 +91,14 @@ extension Store {
         return db.changesCount == 1
     }
 
-    /// A job to be made of all current instances of a series.
+    /// A job to be made of current instances of a series; of all where `instances` is nil.
     struct NewJob {
         let series: Int64
         let state: JobState
         var reason: String?
         /// Nil where there is nothing that could be run.
         let templateSet: String?
+        var instances: [String]?
         let maximumAttempts: Int
         let evidence, selection: String?
         /// The job that it supersedes; nil for the newest of its own series.
@@ -124,8 +126,11 @@ extension Store {
             ])
         let id = db.lastInsertedRowID
         try db.execute(
-            sql: "INSERT INTO job_instance (job, instance) SELECT ?, id FROM instance WHERE series = ? AND state = 'current'",
-            arguments: [id, job.series])
+            sql: """
+                INSERT INTO job_instance (job, instance) SELECT ?1, id FROM instance WHERE series = ?2 AND state = 'current'
+                    AND (?3 IS NULL OR sop_instance_uid IN (SELECT value FROM json_each(?3)))
+                """,
+            arguments: [id, job.series, try job.instances.map { String(decoding: try JSONEncoder().encode($0), as: UTF8.self) }])
         return id
     }
 }

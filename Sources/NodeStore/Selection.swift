@@ -30,13 +30,16 @@ public struct Choice: Sendable {
     public let isChosen: Bool
     /// What it is to be contoured with; kept of those passed over too, so that a person can have them contoured.
     public let templateSet: String
+    /// The instances to be read, by SOP Instance UID; nil for all of the series.
+    public let instances: [String]?
     /// A sentence for those passed over; kept as JSON in `selection` for all.
     public let reason, selection: String
 
-    public init(series: Int64, isChosen: Bool, templateSet: String, reason: String, selection: String) {
+    public init(series: Int64, isChosen: Bool, templateSet: String, instances: [String]?, reason: String, selection: String) {
         self.series = series
         self.isChosen = isChosen
         self.templateSet = templateSet
+        self.instances = instances
         self.reason = reason
         self.selection = selection
     }
@@ -124,7 +127,7 @@ extension Store {
                 let earlier = try choice.isChosen ? former.flatMap { try Int64.fetchOne(db, sql: "SELECT max(id) FROM job WHERE series = ?", arguments: [$0]) } : nil
                 let job = NewJob(
                     series: choice.series, state: choice.isChosen ? .queued : .refused, reason: choice.isChosen ? nil : choice.reason,
-                    templateSet: choice.templateSet, maximumAttempts: maximumAttempts, evidence: row["evidence"], selection: choice.selection,
+                    templateSet: choice.templateSet, instances: choice.instances, maximumAttempts: maximumAttempts, evidence: row["evidence"], selection: choice.selection,
                     supersedes: earlier)
                 let id = try Self.insert(job, at: now, in: db)
                 if choice.isChosen { made = id }

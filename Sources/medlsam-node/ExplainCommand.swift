@@ -33,7 +33,11 @@ extension Terminal {
                 Swift.print("  volume: \(size) voxels of \(spacing) mm, \(volume.instances) instances\(volume.isLossy ? ", compressed with loss" : "")")
             }
             for sentence in series.leftOut { Swift.print("  \(sentence)") }
-            for (name, value) in (series.values ?? [:]).sorted(by: { $0.key < $1.key }) { Swift.print("  \(name): \(value)") }
+            for (number, stack) in series.stacks.enumerated() where series.stacks.count > 1 || stack.values != nil {
+                let distinction = stack.distinction.map { $0.isEmpty ? "" : " (\($0))" } ?? ""
+                Swift.print("  stack \(number + 1)\(stack.isChosen ? ", which decides" : ""): \(stack.slices) slices\(distinction). \(stack.reason)")
+                for (name, value) in (stack.values ?? [:]).sorted(by: { $0.key < $1.key }) { Swift.print("    \(name): \(value)") }
+            }
         }
         for file in explanation.unreadable { Swift.print("unreadable: \(file)") }
     }

@@ -43,7 +43,14 @@ import Testing
             let rule, templateSet: String?
             let volume: Volume?
             let leftOut: [String]
-            let values: [String: String]?
+            struct Stack: Decodable {
+                let slices: Int
+                let rule, distinction: String?
+                let reason: String
+                let isChosen: Bool
+                let values: [String: String]?
+            }
+            let stacks: [Stack]
         }
         let series: [Series]
         let unreadable: [String]
@@ -76,8 +83,30 @@ import Testing
         #expect(found.explained.of("mr")?.reason.contains("not CT") == true)
         #expect(!found.text.contains("DOE"), "descriptions hold names")
         found = try explain("--values")
-        #expect(found.explained.of("thin")?.values?["seriesDescription"] == "DOE JANE")
-        #expect(found.explained.of("thin")?.values?["sliceThicknessMM"] == "1")
+        #expect(found.explained.of("thin")?.stacks[0].values?["seriesDescription"] == "DOE JANE")
+        #expect(found.explained.of("thin")?.stacks[0].values?["sliceThicknessMM"] == "1")
+    }
+
+    @Test func ofTwoStacksInASeriesARuleTakesTheOneItMatches() throws {
+        try series("bone")
+        let phantom = Phantom(name: "bone", columns: 32, rows: 32, slices: 12)
+        for k in 0..<12 {
+            // The same places once more, by another kernel and without the description that the rule asks for.
+            let slice = try phantom.slice(k)
+            try slice.set(.studyInstanceUID, "1.2.3")
+            try slice.set(.patientName, "PHANTOM")
+            try slice.set(.convolutionKernel, "A70")
+            try slice.set(.sopInstanceUID, "1.2.3.\(k)")
+            try slice.set(.pixelData, bytes: [UInt8](repeating: 7, count: 2 * 32 * 32))
+            try slice.write(to: scan.appending(path: "bone/again.\(k).dcm").path)
+        }
+        let found = try explain()
+        let series = try #require(found.explained.of("bone"))
+        #expect(found.status == 0 && series.verdict == "contoured" && series.volume?.size == [32, 32, 12], "\(found.text)")
+        #expect(series.stacks.map(\.slices) == [12, 12] && series.stacks.map(\.isChosen) == [false, true])
+        #expect(series.stacks.map(\.rule) == [nil, "head"])
+        #expect(series.reason == "Rule head matches: template set head-neck. Of 2 stacks in the series, this is the one of 12 slices.")
+        #expect(try explain("--values").explained.of("bone")?.stacks.map(\.distinction) == ["Convolution Kernel A70", "Convolution Kernel B30f"])
     }
 
     @Test func explainFindsWhatWouldBeRefused() throws {

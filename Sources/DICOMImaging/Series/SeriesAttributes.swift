@@ -9,7 +9,6 @@ public struct SeriesAttributes: Sendable, Codable, Hashable {
     public let protocolName: String?
     /// Convolution Kernel (0018,1210): two values from some makers.
     public let convolutionKernel: [String]
-    public let sliceThicknessMM: Double?
     public let acquisitionNumber: Int?
 
     /// A longer text is cut: no VR of these has as much, and every slice keeps a copy.
@@ -38,7 +37,6 @@ public struct SeriesAttributes: Sendable, Codable, Hashable {
             let kernel = texts(.convolutionKernel, in: item)
             return kernel.isEmpty ? nil : kernel
         } ?? []
-        sliceThicknessMM = first(.pixelMeasuresSequence) { $0.double(.sliceThickness) }
         acquisitionNumber = dataSet.integer(.acquisitionNumber)
     }
 }

@@ -8,6 +8,8 @@ struct Candidate: Sendable, Codable, Equatable {
     let rule, templateSet: String
     let late: Best.Late
     let quietSeconds, waitSeconds: Double
+    /// What is to be read of the series; nil for all.
+    let instances: [String]?
     /// What is compared, the first difference deciding.
     let measures: [Measure]
 
@@ -20,11 +22,11 @@ struct Candidate: Sendable, Codable, Equatable {
     }
 
     /// `gap`: what is missing between the slices; a series without a gap is better than any with one.
-    init(rule: String, templateSet: String, best: Best, facts: SeriesFacts, gap: String?) {
-        (self.rule, self.templateSet, late) = (rule, templateSet, best.late)
-        (quietSeconds, waitSeconds) = (best.quietSeconds, best.waitSeconds)
+    init(_ decision: SelectionDecision, rule: Configuration.Selection.Rule, best: Best, gap: String?) {
+        (self.rule, templateSet, late) = (rule.name, rule.templateSet ?? "", best.late)
+        (quietSeconds, waitSeconds, instances) = (best.quietSeconds, best.waitSeconds, decision.instances)
         measures = [Measure(name: "whole", value: gap == nil ? 0 : 1, words: gap == nil ? "no slice missing" : "slices missing")]
-            + best.prefer.map { Measure($0, softKernel: best.softKernel, facts) }
+            + best.prefer.map { Measure($0, softKernel: best.softKernel, decision.stack.facts) }
     }
 
     /// How this is better than another; nil when it is not.

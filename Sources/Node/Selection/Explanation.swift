@@ -8,6 +8,20 @@ public struct Explanation: Sendable, Codable {
     /// What becomes of a series.
     public enum Verdict: String, Sendable, Codable { case contoured, notSelected, passedOver, refused }
 
+    /// Slices of a series that lie side by side.
+    public struct Stack: Sendable, Codable {
+        public let slices: Int
+        /// The rule that matches it, and the template set it names.
+        public let rule, templateSet: String?
+        /// Why, a sentence.
+        public let reason: String
+        /// Whether this one decides what becomes of the series.
+        public let isChosen: Bool
+        /// What tells it from the others, and what rules can ask for, as the slices state it; only when asked, for descriptions may hold names.
+        public let distinction: String?
+        public let values: [String: String]?
+    }
+
     public struct Series: Sendable, Codable {
         public let seriesInstanceUID, studyInstanceUID: String
         public var verdict: Verdict
@@ -20,8 +34,8 @@ public struct Explanation: Sendable, Codable {
         public var volume: VolumeSummary?
         /// What of the series is left out of the volume, a sentence each.
         public var leftOut: [String]
-        /// What rules can ask for, as the slices state it; only when asked, for descriptions may hold names.
-        public var values: [String: String]?
+        /// The stacks among its slices, the one that is usually read first; none of what is no CT.
+        public var stacks: [Stack]
     }
 
     public let series: [Series]
@@ -50,16 +64,21 @@ public struct Explanation: Sendable, Codable {
         let headers = found.instances.map(\.header)
         var series = Series(
             seriesInstanceUID: found.seriesInstanceUID.string, studyInstanceUID: found.studyInstanceUID.string, verdict: .notSelected, reason: "",
-            rule: nil, templateSet: nil, instances: headers.count, volume: nil, leftOut: [], values: nil)
+            rule: nil, templateSet: nil, instances: headers.count, volume: nil, leftOut: [], stacks: [])
         guard found.holdsCT else {
             series.reason = Ingest.refusal(of: headers[0]) ?? ""
             return (series, nil)
         }
-        let facts = SeriesFacts(headers), (rule, record) = selection.decide(facts)
+        let decision = selection.decide(headers), record = decision.record
         (series.rule, series.templateSet, series.reason) = (record.rule, record.templateSet, record.reason)
-        if values { series.values = facts.described }
+        series.stacks = decision.stacks.enumerated().map { number, stack in
+            Stack(
+                slices: stack.slices.count, rule: stack.record.rule, templateSet: stack.record.templateSet, reason: stack.record.reason,
+                isChosen: number == decision.chosen, distinction: values ? stack.distinction : nil, values: values ? stack.facts.described : nil)
+        }
         do {
-            let volume = try CTSeries.read(paths: found.paths)
+            let wanted = decision.instances.map(Set.init)
+            let volume = try CTSeries.read(paths: found.instances.filter { wanted?.contains($0.header.sopInstanceUID.string) ?? true }.map(\.path))
             series.volume = VolumeSummary(volume)
             series.leftOut = volume.warnings
         } catch {
@@ -67,11 +86,11 @@ public struct Explanation: Sendable, Codable {
             series.reason += " " + ((error as? ImagingError)?.message ?? "\(error)")
             return (series, nil)
         }
-        guard let rule, let templateSet = rule.templateSet else { return (series, nil) }
+        guard let rule = decision.rule, rule.templateSet != nil else { return (series, nil) }
         series.verdict = .contoured
         guard let best = rule.best else { return (series, nil) }
-        let name = contestName(rule: rule, of: best.of, study: series.studyInstanceUID, facts: facts)
-        return (series, (name, Candidate(rule: rule.name, templateSet: templateSet, best: best, facts: facts, gap: SliceStack.gap(in: headers))))
+        let name = contestName(rule: rule, of: best.of, study: series.studyInstanceUID, facts: decision.stack.facts)
+        return (series, (name, Candidate(decision, rule: rule, best: best, gap: SliceStack.gap(in: headers))))
     }
 
     /// Passes over all but the best of each contest, as if all were complete at the same time.

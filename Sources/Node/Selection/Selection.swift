@@ -1,3 +1,4 @@
+import DICOMImaging
 import Foundation
 import NodeConfiguration
 
@@ -11,24 +12,79 @@ public struct SelectionRecord: Sendable, Codable, Equatable {
     public var reason: String
 }
 
+/// The rules' decision on one series.
+struct SelectionDecision: Sendable {
+    /// What the rules make of one of its stacks.
+    struct Stack: Sendable {
+        let slices: [SliceHeader]
+        let distinction: String
+        let facts: SeriesFacts
+        /// The first rule that matches, and its place among the rules.
+        let rule: (place: Int, rule: Configuration.Selection.Rule)?
+        let record: SelectionRecord
+    }
+    /// Never empty; the one that is usually read first.
+    let stacks: [Stack]
+    /// Which of them decides.
+    let chosen: Int
+    var stack: Stack { stacks[chosen] }
+
+    var rule: Configuration.Selection.Rule? { stack.rule?.rule }
+    /// Why, for the series.
+    var record: SelectionRecord {
+        var record = stack.record
+        if stacks.count > 1 { record.reason += " Of \(stacks.count) stacks in the series, this is the one of \(stack.slices.count) slices." }
+        return record
+    }
+    /// The instances to be read, by SOP Instance UID; nil for all of the series.
+    var instances: [String]? { stacks.count > 1 ? Set(stack.slices.map(\.sopInstanceUID.string)).sorted() : nil }
+}
+
 extension Configuration.Selection {
     /// The template sets that rules name, each once.
     var templateSets: [String] { Set(rules.compactMap(\.templateSet)).sorted() }
 
-    /// The first rule that matches a series, and what it makes of it.
-    func decide(_ facts: SeriesFacts) -> (rule: Rule?, record: SelectionRecord) {
+    /// What the first rules that match make of a series' stacks; the earliest rule that contours one wins, then the stack that is usually read.
+    func decide(_ headers: [SliceHeader]) -> SelectionDecision {
+        let stacks = Self.separableStacks(of: headers).map { decide($0.slices, $0.distinction) }
+        func rank(_ stack: SelectionDecision.Stack) -> Int {
+            switch stack.rule {
+            case let (place, rule)? where rule.templateSet != nil: place
+            case .some: rules.count
+            case nil: rules.count + 1
+            }
+        }
+        // `min` takes the first of equals.
+        return SelectionDecision(stacks: stacks, chosen: stacks.indices.min { rank(stacks[$0]) < rank(stacks[$1]) }!)
+    }
+
+    /// The stacks that a job can be made of one by one: those in one multi-frame instance cannot, and the usual one stands for them. Where
+    /// no slice says where it lies, all are one.
+    private static func separableStacks(of headers: [SliceHeader]) -> [(slices: [SliceHeader], distinction: String)] {
+        let stacks = HeaderStack.stacks(of: headers)
+        guard let usual = stacks.first else { return [(headers.flatMap(\.slices), "")] }
+        let owners = stacks.map { Set($0.slices.map(\.sopInstanceUID)) }
+        let areSeparate = owners.map(\.count).reduce(0, +) == owners.reduce(Set()) { $0.union($1) }.count
+        return areSeparate ? stacks.map { ($0.slices, $0.distinction) } : [(usual.slices, "")]
+    }
+
+    private func decide(_ slices: [SliceHeader], _ distinction: String) -> SelectionDecision.Stack {
+        let facts = SeriesFacts(slices)
         var misses: [String] = []
-        for rule in rules {
+        for (place, rule) in rules.enumerated() {
             let unmet = rule.when.unmet(by: facts)
             guard unmet.isEmpty else {
                 misses.append("\(rule.name) (\(unmet.joined(separator: ", ")))")
                 continue
             }
             let reason = rule.templateSet.map { "Rule \(rule.name) matches: template set \($0)." } ?? "Rule \(rule.name) matches: not to be contoured."
-            return (rule, SelectionRecord(rule: rule.name, templateSet: rule.templateSet, reason: reason))
+            return SelectionDecision.Stack(
+                slices: slices, distinction: distinction, facts: facts, rule: (place, rule),
+                record: SelectionRecord(rule: rule.name, templateSet: rule.templateSet, reason: reason))
         }
         let reason = misses.isEmpty ? "No selection rule matches: there is none." : "No selection rule matches; unmet: \(misses.joined(separator: "; "))."
-        return (nil, SelectionRecord(rule: nil, templateSet: nil, reason: reason))
+        return SelectionDecision.Stack(
+            slices: slices, distinction: distinction, facts: facts, rule: nil, record: SelectionRecord(rule: nil, templateSet: nil, reason: reason))
     }
 }
 

@@ -13,29 +13,26 @@ struct Selector {
     /// Closes a complete series; returns whether a job was queued.
     func close(_ series: SeriesInProgress, evidence: CompletionEvidence, at now: Date) throws -> Bool {
         let headers = try store.sliceHeaders(ofSeries: series.id)
-        let facts = SeriesFacts(headers), (rule, record) = configuration.selection.decide(facts)
+        let decision = configuration.selection.decide(headers), record = decision.record
         let (id, arrival, text) = (series.id, series.lastArrival, NodeJSON.encode(evidence))
         logger.info("Series \(series.seriesInstanceUID) is complete (\(evidence.sentence)). \(record.reason)")
-        guard let rule, let templateSet = rule.templateSet else {
+        guard let rule = decision.rule, rule.templateSet != nil else {
             _ = try store.leaveOut(
                 series: id, lastArrival: arrival, evidence: text, selection: NodeJSON.encode(record), reason: record.reason, at: now)
             return false
         }
-        guard let best = rule.best, let study = headers.first?.studyInstanceUID.string else {
-            return try queue(series, record, evidence: text, at: now)
+        if let best = rule.best, let study = headers.first?.studyInstanceUID.string {
+            let contest = contestName(rule: rule, of: best.of, study: study, facts: decision.stack.facts)
+            if try store.chosen(in: contest) != id {
+                let candidate = Candidate(decision, rule: rule, best: best, gap: evidence.gap)
+                _ = try store.enter(
+                    series: id, lastArrival: arrival, evidence: text, contest: contest, facts: NodeJSON.encode(candidate), at: now)
+                return false
+            }
         }
-        let contest = contestName(rule: rule, of: best.of, study: study, facts: facts)
-        if try store.chosen(in: contest) == id { return try queue(series, record, evidence: text, at: now) }
-        let candidate = Candidate(rule: rule.name, templateSet: templateSet, best: best, facts: facts, gap: evidence.gap)
-        _ = try store.enter(
-            series: id, lastArrival: arrival, evidence: text, contest: contest, facts: NodeJSON.encode(candidate), at: now)
-        return false
-    }
-
-    private func queue(_ series: SeriesInProgress, _ record: SelectionRecord, evidence: String, at now: Date) throws -> Bool {
         let job = try store.complete(
-            series: series.id, lastArrival: series.lastArrival, evidence: evidence, selection: NodeJSON.encode(record),
-            templateSet: record.templateSet ?? "", maximumAttempts: configuration.contouring.attempts, at: now)
+            series: id, lastArrival: arrival, evidence: text, selection: NodeJSON.encode(record), templateSet: record.templateSet ?? "",
+            instances: decision.instances, maximumAttempts: configuration.contouring.attempts, at: now)
         return job != nil
     }
 
@@ -77,8 +74,8 @@ struct Selector {
             let record = SelectionRecord(rule: entry.facts.rule, templateSet: isChosen ? entry.facts.templateSet : nil, reason: reason)
             logger.info("Series \(entry.row.seriesInstanceUID): \(reason)")
             return Choice(
-                series: entry.row.series, isChosen: isChosen, templateSet: entry.facts.templateSet, reason: reason,
-                selection: NodeJSON.encode(record))
+                series: entry.row.series, isChosen: isChosen, templateSet: entry.facts.templateSet, instances: entry.facts.instances,
+                reason: reason, selection: NodeJSON.encode(record))
         }
         let job = try store.choose(
             choices, supersedes: replaces ? former?.row.series : nil, maximumAttempts: configuration.contouring.attempts, at: now)

@@ -1,7 +1,7 @@
 import DICOMImaging
 import NodeConfiguration
 
-/// What the headers of a series' CT slices say, as selection rules ask for it.
+/// What the headers of one stack of CT slices say, as selection rules ask for it.
 struct SeriesFacts: Sendable, Equatable {
     typealias Text = Configuration.Selection.Text
     typealias Number = Configuration.Selection.Number
@@ -17,7 +17,7 @@ struct SeriesFacts: Sendable, Equatable {
 
     /// Localizers and instances of other classes are no slices, and say nothing.
     init(_ headers: [SliceHeader]) {
-        let slices = headers.flatMap(\.slices).filter(\.isCTSlice)
+        let slices = headers.filter(\.isCTSlice)
         func texts(_ read: (SliceHeader) -> [String?]) -> Set<[String]> { Set(slices.map { read($0).compactMap { $0 } }) }
         self.texts = [
             .modality: texts { [$0.modality] }, .bodyPart: texts { $0.attributes?.bodyParts ?? [] },
@@ -34,7 +34,7 @@ struct SeriesFacts: Sendable, Equatable {
         }
         let places = SliceStack.places(of: slices)
         let steps = zip(places.dropFirst(), places).map { $0 - $1 }
-        numbers[.sliceThicknessMM] = range { $0.attributes?.sliceThicknessMM.map { [$0] } }
+        numbers[.sliceThicknessMM] = range { $0.sliceThicknessMM.map { [$0] } }
         numbers[.sliceSpacingMM] = steps.isEmpty ? nil : steps.min()!...steps.max()!
         numbers[.pixelSpacingMM] = range { $0.pixelSpacingMM.map { [$0.x, $0.y] } }
         numbers[.slices] = Double(places.count)...Double(places.count)
