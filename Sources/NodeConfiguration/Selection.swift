@@ -98,7 +98,8 @@ extension Configuration {
 
 extension Configuration.Selection.Best {
     /// Kernels for soft tissue by the names that makers give them: GE; Siemens below 50; Philips; Canon.
-    public static let softKernelNames = "^(STANDARD|STN?D|SOFT|(?-i:[A-Z][a-z]?)[1-4][0-9]|(UA|UB|A|B)$|FC[0-2][0-9])"
+    public static let usualSoftKernel = TextPattern(known: softKernelNames)
+    static let softKernelNames = "^(STANDARD|STN?D|SOFT|(?-i:[A-Z][a-z]?)[1-4][0-9]|(UA|UB|A|B)$|FC[0-2][0-9])"
 }
 
 extension Configuration.Selection {

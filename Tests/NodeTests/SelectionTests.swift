@@ -68,6 +68,26 @@ private func rules(_ rules: String) throws -> Configuration.Selection {
         #expect(try decide { slice, _ in slice.remove(.bodyPartExamined) }.rule == nil)
     }
 
+    @Test func ofStacksInOneSeriesTheRuleTakesOneThatItMatchesAndOfEqualsTheSoftOne() throws {
+        let bone = try headers { slice, k in
+            try slice.set(.sopInstanceUID, "1.2.\(k)")
+            try slice.set(.convolutionKernel, "A70f")
+        }
+        let both = bone + (try headers())
+        var decision = Configuration.Selection.standard(templateSet: "t").decide(both)
+        #expect(decision.stacks.count == 2 && decision.stack.facts.texts[.convolutionKernel] == [["B30f"]])
+        #expect(decision.instances == (0..<12).map { Phantom().sopInstanceUID($0).string }.sorted())
+        #expect(decision.record.reason.hasSuffix("Of 2 stacks in the series, this is the one of 12 slices."))
+        decision = try rules("- {name: bone, when: {convolutionKernel: A}}").decide(both)
+        #expect(decision.record.rule == "bone" && decision.instances == bone.map(\.sopInstanceUID.string).sorted())
+        // A rule that leaves one stack out leaves the others to later rules.
+        decision = try rules("- {name: no bone, when: {convolutionKernel: A}, contour: false}\n- {name: rest}").decide(both)
+        #expect(decision.record.rule == "rest" && decision.stack.facts.texts[.convolutionKernel] == [["B30f"]])
+        decision = try rules("- {name: no bone, when: {convolutionKernel: A}, contour: false}").decide(both)
+        #expect(decision.record.rule == "no bone" && decision.record.templateSet == nil)
+        #expect(try rules("- {name: rest}").decide(try headers()).instances == nil, "all of the series")
+    }
+
     @Test func aReasonHoldsNoTextOfTheHeaders() throws {
         let selection = try rules("- {name: neck, when: {seriesDescription: neck, studyDescription: neck, protocolName: neck, slices: {from: 20}}}")
         let record = selection.decide(try headers { slice, _ in

@@ -17,6 +17,8 @@ public enum SliceStack {
     /// A distance between slices is planned where so many in a row have it (five slices: a stack by themselves); a wider
     /// distance that does not hold so long is a hole.
     static let plannedSteps = 4
+    /// A hole of so many steps on either side is no lost slice but the way to another region, if the headers change there too.
+    static let apartSteps = 10.0
     /// More changes of the distance than this are no plan.
     static let maximumBlocks = 4
     /// Coordinates and spacings beyond are broken numbers: a hundred metres; from a hundredth of a millimetre to ten centimetres.

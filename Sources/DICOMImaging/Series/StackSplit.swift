@@ -64,7 +64,31 @@ enum StackSplit {
                 return split(Part(indices: indices, distinctions: part.distinctions + named), headers)
             }
         }
-        return [part]
+        return splitAtHole(part, headers)
+    }
+
+    /// Splits where two scans lie far apart, as of two regions in one go: the stacks on both sides of the hole are whole, and one key has
+    /// one value below it and another above. A narrower hole, or one that nothing else marks, may be slices that were lost.
+    private static func splitAtHole(_ part: Part, _ headers: [SliceHeader]) -> [Part] {
+        let heights = heights(part.indices, headers)
+        let ordered = part.indices.sorted { heights[$0]! < heights[$1]! }
+        guard ordered.count >= 2 * SliceStack.minimumSlices, let hole = Steps(ordered.map { heights[$0]! }).hole else { return [part] }
+        let sides = [Array(ordered[...hole]), Array(ordered[(hole + 1)...])]
+        let gap = heights[ordered[hole + 1]]! - heights[ordered[hole]]!
+        let areApart = sides.allSatisfy { side in
+            let places = side.map { heights[$0]! }
+            guard side.count >= SliceStack.minimumSlices, Steps(places).irregularity == nil else { return false }
+            return gap >= SliceStack.apartSteps * (places.last! - places[0]) / Double(places.count - 1)
+        }
+        let key = StackKey.allCases.first { key in
+            let values = sides.map { side in Set(side.map { headers[$0].value(of: key) }) }
+            return values.allSatisfy { $0.count == 1 } && values[0] != values[1]
+        }
+        guard areApart, let key else { return [part] }
+        return sides.map { side in
+            let value = headers[side[0]].value(of: key)
+            return Part(indices: side, distinctions: part.distinctions + [value.isEmpty ? "no \(key.rawValue)" : "\(key.rawValue) \(value)"])
+        }
     }
 
     /// Whether groups of slices, by their heights, are stacks that lie at the same place.

@@ -46,7 +46,7 @@ extension Candidate.Measure {
         let (value, words): (Double, String) =
             switch preference {
             case .softKernel:
-                facts.texts[.convolutionKernel]?.allSatisfy { $0.contains(where: softKernel.matches) } == true ? (0, "soft") : (1, "not soft")
+                facts.isSoft(softKernel) ? (0, "soft") : (1, "not soft")
             case .thinnest: length(thickness, sign: 1)
             case .thickest: length(thickness, sign: -1)
             case .largestFieldOfView: length(facts.numbers[.fieldOfViewMM]?.lowerBound, sign: -1)

@@ -44,7 +44,8 @@ extension Configuration.Selection {
     /// The template sets that rules name, each once.
     var templateSets: [String] { Set(rules.compactMap(\.templateSet)).sorted() }
 
-    /// What the first rules that match make of a series' stacks; the earliest rule that contours one wins, then the stack that is usually read.
+    /// What the first rules that match make of a series' stacks; the earliest rule that contours one wins, then the stack that is usually read,
+    /// but of stacks with as many slices a soft one.
     func decide(_ headers: [SliceHeader]) -> SelectionDecision {
         let stacks = Self.separableStacks(of: headers).map { decide($0.slices, $0.distinction) }
         func rank(_ stack: SelectionDecision.Stack) -> Int {
@@ -55,7 +56,10 @@ extension Configuration.Selection {
             }
         }
         // `min` takes the first of equals.
-        return SelectionDecision(stacks: stacks, chosen: stacks.indices.min { rank(stacks[$0]) < rank(stacks[$1]) }!)
+        let usual = stacks.indices.min { rank(stacks[$0]) < rank(stacks[$1]) }!
+        let soft = stacks[usual].rule?.rule.best?.softKernel ?? Best.usualSoftKernel
+        let equals = stacks.indices.filter { rank(stacks[$0]) == rank(stacks[usual]) && stacks[$0].slices.count == stacks[usual].slices.count }
+        return SelectionDecision(stacks: stacks, chosen: equals.first { stacks[$0].facts.isSoft(soft) } ?? usual)
     }
 
     /// The stacks that a job can be made of one by one: those in one multi-frame instance cannot, and the usual one stands for them. Where

@@ -44,4 +44,10 @@ struct SeriesFacts: Sendable, Equatable {
         }
         numbers[.lengthMM] = places.isEmpty ? nil : (places.last! - places[0])...(places.last! - places[0])
     }
+
+    /// Whether every slice is of a kernel with such a name.
+    func isSoft(_ softKernel: TextPattern) -> Bool {
+        let kernels = texts[.convolutionKernel] ?? []
+        return !kernels.isEmpty && kernels.allSatisfy { $0.contains(where: softKernel.matches) }
+    }
 }
