@@ -107,18 +107,19 @@ public struct CTSeries: Sendable {
     public static func stacks(paths: [String]) throws(ImagingError) -> CTStacks {
         let found = try concurrently(paths) { path throws(ImagingError) in try Found(path: path) }
         var leftOut = found.compactMap(\.leftOut)
-        var slices: [CTSlice] = [], known: [String: Int] = [:]
-        for slice in found.flatMap(\.slices) {
+        var slices: [CTSlice] = [], known: [UID: CTSlice] = [:]
+        for file in found {
+            guard let first = file.slices.first else { continue }
             // One instance from two files, as a folder may hold.
-            if let earlier = known[slice.name] {
-                guard (try? slices[earlier].isCopy(of: slice)) == true else {
-                    throw ImagingError(.inconsistent, "Series \(slice.header.seriesInstanceUID) rejected: two files hold different images as \(slice.name).")
+            if let earlier = known[first.header.sopInstanceUID] {
+                guard earlier.isOnceMore(first) else {
+                    throw ImagingError(.inconsistent, "Series \(first.header.seriesInstanceUID) rejected: two files hold different images as instance \(first.header.sopInstanceUID).")
                 }
-                leftOut.append("File \(slice.path.split(separator: "/").last ?? "") left out: \(slice.name) once more.")
+                leftOut.append("File \(first.path.split(separator: "/").last ?? "") left out: instance \(first.header.sopInstanceUID) once more.")
                 continue
             }
-            known[slice.name] = slices.count
-            slices.append(slice)
+            known[first.header.sopInstanceUID] = first
+            slices += file.slices
         }
         guard let first = slices.first else {
             throw ImagingError(.irregular, "No CT slice among \(paths.count) files.\(leftOut.map { " " + $0 }.joined())")
@@ -236,8 +237,16 @@ extension CTSlice {
         return (a, unit(rowIndexDirection - a * (a * rowIndexDirection).sum()))
     }
 
-    /// Whether another slice at the same place is this one once more: the same first pixel, and the same Hounsfield units in all.
+    /// Whether another file's first slice shows that it holds the same image.
+    fileprivate func isOnceMore(_ other: CTSlice) -> Bool {
+        frame == nil && other.frame == nil ? (try? isCopy(of: other)) == true : FileManager.default.contentsEqual(atPath: path, andPath: other.path)
+    }
+
+    /// Whether another slice is this one once more: the same place of the first pixel, and the same Hounsfield units in all.
+    ///
+    /// Frames are never copies: an image that states a place twice means two things by it.
     func isCopy(of other: CTSlice) throws(Refusal) -> Bool {
+        guard frame == nil, other.frame == nil else { return false }
         let apart = positionLPS - other.positionLPS
         guard max(apart.max(), -apart.min()) <= SliceStack.duplicateToleranceMM else { return false }
         return try CTSeries.voxels([self]) == CTSeries.voxels([other])
