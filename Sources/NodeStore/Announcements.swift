@@ -38,6 +38,9 @@ public struct AnnouncedSeries: Sendable, Equatable {
 }
 
 extension Store {
+    /// Days for which announcements are kept: no series takes longer to arrive.
+    private static let announcementsKept = 14.0
+
     /// An announcement; nil when there is none of that kind and UID.
     public func announcement(_ kind: Announcement.Kind, _ sopInstanceUID: String) throws -> Announcement? {
         try pool.read { try Self.announcement(kind, sopInstanceUID, in: $0)?.announcement }
@@ -78,6 +81,7 @@ extension Store {
                         now.timeIntervalSince1970,
                     ])
                 id = db.lastInsertedRowID
+                try Self.forgetAnnouncements(before: now - Self.announcementsKept * 86_400, in: db)
             }
             guard let series else { return true }
             try db.execute(sql: "DELETE FROM announced_instance WHERE announcement = ?", arguments: [id])
@@ -113,6 +117,13 @@ extension Store {
                 arguments: [id])!
             return AnnouncedSeries(announcements: announcements, instances: counts["instances"], missing: counts["missing"])
         }
+    }
+
+    private static func forgetAnnouncements(before limit: Date, in db: Database) throws {
+        for sql in [
+            "DELETE FROM announced_instance WHERE announcement IN (SELECT id FROM announcement WHERE received < ?)",
+            "DELETE FROM announcement WHERE received < ?",
+        ] { try db.execute(sql: sql, arguments: [limit.timeIntervalSince1970]) }
     }
 
     private static func announcement(_ kind: Announcement.Kind, _ uid: String, in db: Database) throws -> (id: Int64, announcement: Announcement)? {

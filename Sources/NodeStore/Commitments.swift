@@ -45,6 +45,9 @@ public struct HeldInstance: Sendable, Equatable {
 }
 
 extension Store {
+    /// Days for which requests are kept once they have been reported or given up.
+    private static let commitmentsKept = 90.0
+
     /// Records a request; durable when this returns. The report may go out from `firstAttempt` on.
     ///
     /// A request that the requester repeats word by word is the same one, to be checked and reported anew. A Transaction UID used for
@@ -65,6 +68,7 @@ extension Store {
                 }
                 failure = duplicate
             }
+            try Self.forgetCommitments(before: now - Self.commitmentsKept * 86_400, in: db)
             let (moment, first) = (now.timeIntervalSince1970, firstAttempt.timeIntervalSince1970)
             try db.execute(
                 sql: """
@@ -89,6 +93,13 @@ extension Store {
                 throw StoreError(.notFound, "There is no commitment \(id).")
             }
             try Self.renew(id, firstAttempt: now, at: now, in: db)
+        }
+    }
+
+    private static func forgetCommitments(before limit: Date, in db: Database) throws {
+        let old = "state <> 'pending' AND received < ?"
+        for sql in ["DELETE FROM commitment_reference WHERE commitment IN (SELECT id FROM commitment WHERE \(old))", "DELETE FROM commitment WHERE \(old)"] {
+            try db.execute(sql: sql, arguments: [limit.timeIntervalSince1970])
         }
     }
 

@@ -24,7 +24,7 @@ final class StorageCommitment: MessageService {
     let configuration: Configuration
     let logger: Logger
     private let folder: DataFolder
-    /// Called when a request was taken.
+    /// Called when a request was taken and answered.
     private let requested: @Sendable () -> Void
     private let progress = Mutex(Progress())
 
@@ -77,7 +77,6 @@ final class StorageCommitment: MessageService {
             logger.error("A request for commitment from \(association.callingAETitle) cannot be recorded: \(error)")
             return OperationAnswer(.processingFailure, "the request cannot be recorded")
         }
-        requested()
         return OperationAnswer(.success)
     }
 
@@ -89,7 +88,11 @@ final class StorageCommitment: MessageService {
     // MARK: Reports on the requester's association
 
     func nextReport(on association: AssociationInfo) -> EventReport? {
-        guard reportsOnRequestersAssociation(association.callingAETitle) else { return nil }
+        guard reportsOnRequestersAssociation(association.callingAETitle) else {
+            // Only now: a report shall not overtake the answer to its request.
+            requested()
+            return nil
+        }
         do {
             let pending = try store.pendingCommitments(of: association.callingAETitle.string)
             guard let next = pending.first(where: { begin($0.id, on: association.id) }) else { return nil }
@@ -171,10 +174,9 @@ final class StorageCommitment: MessageService {
         let now = Date()
         let outcome = DeliveryService.outcome(
             of: answer, attempts: commitment.attempts, since: commitment.created, by: configuration.delivery, at: now, jitter: .random(in: 0.8...1.2))
+        if case .postponed = outcome {} else { _ = progress.withLock { $0.triedOn.removeValue(forKey: commitment.id) } }
         switch outcome {
-        case .sent:
-            _ = progress.withLock { $0.triedOn.removeValue(forKey: commitment.id) }
-            logger.info("Commitment \(commitment.id): \(commitment.requester) has the report.")
+        case .sent: logger.info("Commitment \(commitment.id): \(commitment.requester) has the report.")
         case .postponed(let until, _, let reason):
             logger.warning("Commitment \(commitment.id) not reported: \(reason) Again in \(Int(until.timeIntervalSince(now))) s.")
         case .failed(_, let reason): logger.error("Commitment \(commitment.id): given up reporting. \(reason)")

@@ -23,6 +23,10 @@ final class SourceInquiries: Sendable {
     /// Called when a source answered.
     private let answered: @Sendable () -> Void
     private let queues: [DispatchQueue]
+    /// Seconds for which a peer that could not answer is not asked again, so that one that is down delays each series once at most.
+    private static let failureHolds = Duration.seconds(60)
+    /// By the peer's place in `peers`.
+    private let failures = Mutex<[Int: (since: ContinuousClock.Instant, reason: String)]>([:])
     /// By series, with the arrival up to which the question went.
     private let states = Mutex<[Int64: (lastArrival: Date, state: State)]>([:])
 
@@ -46,17 +50,29 @@ final class SourceInquiries: Sendable {
         }
         guard known == .none else { return known }
         queues[index].async { [self] in
-            let peer = peers[index]
-            var source = CompletionEvidence.Source(aeTitle: peer.aeTitle.string)
-            do {
-                if let count = try ask(series, peer) {
-                    (source.instances, source.level) = (count.instances, count.level)
-                } else { source.failure = "it does not know the series" }
-            } catch { source.failure = "\(error)" }
+            let source = question(series, toPeerAt: index)
             states.withLock { $0[series.id] = (series.lastArrival, .answered(source)) }
             answered()
         }
         return .pending
+    }
+
+    private func question(_ series: SeriesInProgress, toPeerAt index: Int) -> CompletionEvidence.Source {
+        var source = CompletionEvidence.Source(aeTitle: peers[index].aeTitle.string)
+        let failure = failures.withLock { $0[index] }
+        if let failure, failure.since.duration(to: .now) < Self.failureHolds {
+            source.failure = failure.reason
+            return source
+        }
+        do {
+            if let count = try ask(series, peers[index]) {
+                (source.instances, source.level) = (count.instances, count.level)
+            } else { source.failure = "it does not know the series" }
+        } catch {
+            source.failure = "\(error)"
+            failures.withLock { $0[index] = (.now, "\(error)") }
+        }
+        return source
     }
 
     /// Forgets all but those.

@@ -1,4 +1,3 @@
-import DICOMCore
 import DICOMNetwork
 import NodeConfiguration
 
