@@ -176,16 +176,18 @@ def measure(arguments):
                 rates[str(n)][peer].append(rate(peer, n, run))
             rates[str(n)]["disk alone"].append(disk_rate(n))
     report = {"instances an association": INSTANCES, "megabytes an instance": 0.5, "rates": rates, "medians": {}, "ratios": {}}
-    print(f"| associations | {' | '.join(rates[str(arguments.associations[0])])} | of storescp (goal) | of the disk (goal) |")
-    print(f"|---|{'---|' * (len(peers) + 3)}")
+    print(f"| associations | {' | '.join(rates[str(arguments.associations[0])])} | of storescp (goal) | of storescp on one | of the disk (goal) |")
+    print(f"|---|{'---|' * (len(peers) + 4)}")
     for n in arguments.associations:
         medians = {peer: None if None in values else statistics.median(values) for peer, values in rates[str(n)].items()}
         report["medians"][n] = medians
         ours = medians.get("medlsam-node")
-        ratios = {peer: ours / value for peer, value in medians.items() if ours and value and peer != "medlsam-node"}
+        others = medians | {"storescp on one": report["medians"].get(1, {}).get("storescp")}
+        ratios = {peer: ours / value for peer, value in others.items() if ours and value and peer != "medlsam-node"}
         report["ratios"][n] = ratios
         cells = ["lost some" if value is None else f"{value:.0f}/s" for value in medians.values()]
-        cells += [f"{ratios[peer]:.2f} ({goal})" if peer in ratios else "-" for peer, goal in (("storescp", GOALS.get(n, "-")), ("disk alone", DISK_GOAL))]
+        held_against = {"storescp": f" ({GOALS.get(n, '-')})", "storescp on one": "", "disk alone": f" ({DISK_GOAL})"}
+        cells += [f"{ratios[peer]:.2f}{goal}" if peer in ratios else "-" for peer, goal in held_against.items()]
         print(f"| {n} | {' | '.join(cells)} |")
     write(report, "receipt.json")
 

@@ -110,6 +110,9 @@ let objects = [
         #expect(throws: (any Error).self) {
             try bench.store.record(bench.instance(), of: bench.association(), directories: [URL(fileURLWithPath: "/nowhere")], at: start)
         }
+        // Though the row may have been written: it must not pass for one that was acknowledged.
+        #expect(try bench.store.instances(withSOPInstanceUID: "1.1").allSatisfy { $0.state == .missing })
+        #expect(try bench.record(bench.instance()) == .new)
     }
 
     // MARK: Intake

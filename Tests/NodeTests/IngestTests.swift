@@ -55,6 +55,21 @@ final class Receiver {
         #expect(try FileManager.default.contentsOfDirectory(atPath: receiver.bench.folder.incoming.path).isEmpty)
     }
 
+    /// Small files, blocks of 128 KB exactly or not, and pixel data that begin after what is kept in memory (an ICC profile before them).
+    @Test(arguments: [(0, 32), (100, 262_144), (100_000, 300_000), (1_000_000, 32)])
+    func whatIsOnDiskIsWhatTheDigestSays(profile: Int, pixels: Int) throws {
+        let receiver = try Receiver()
+        let dataSet = try Bench.dataSet(sop: "1.1")
+        let bytes = (0..<max(profile, pixels)).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        if profile > 0 { try dataSet.set(Tag(0x0028, 0x2000), bytes: Array(bytes.prefix(profile))) }
+        try dataSet.set(.pixelData, bytes: Array(bytes.prefix(pixels)))
+        let path = try receiver.file(dataSet)
+        #expect(try receiver.send([path]).status == 0)
+        let instance = try #require(try receiver.bench.store.instances(withSOPInstanceUID: "1.1").first)
+        #expect(try instance.digest == dataSetDigest(ofFile: path))
+        #expect(receiver.bench.folder.condition(of: instance) == .intact)
+    }
+
     @Test func theSameAgainIsSuccessWithoutASecondFile() throws {
         let receiver = try Receiver()
         let path = try receiver.file(Bench.dataSet(sop: "1.1"))
