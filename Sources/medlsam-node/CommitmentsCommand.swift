@@ -1,4 +1,5 @@
 import ArgumentParser
+import DICOMNetwork
 import Foundation
 import NodeStore
 
@@ -41,7 +42,7 @@ struct CommitmentsCommand: ParsableCommand {
             print("transaction \(commitment.transactionUID), asked by \(commitment.requester) at \(commitment.peer)")
             if let note = commitment.note { print("note: \(note)") }
             Terminal.print(["INSTANCE", "CLASS", "OUTCOME"], references.map { reference in
-                let outcome = reference.failure.map { "failed, reason 0x" + String($0, radix: 16, uppercase: true) }
+                let outcome = reference.failure.map { "failed, reason \(DIMSEStatus(rawValue: $0))" }
                 return [reference.sopInstanceUID, reference.sopClassUID, outcome ?? (commitment.checked == nil ? "not checked yet" : "committed")]
             })
         }
