@@ -331,7 +331,7 @@ STACKS_ALL = "it stacks every file of a series, whatever it is, and spreads the 
 SHEAR = "its image has one spacing and right angles only: it lays tilted or uneven slices on a grid on which they do not lie."
 ORDER = "it takes the frames in the order of the file, whatever their positions say, and 1 mm for every distance."
 #: Why dcm2niix differs.
-FOURTH = "it writes both stacks into one file of four dimensions; its first is the other one or ours."
+FOURTH = "it writes both stacks into one file of four dimensions."
 TILT = "it straightens the tilt too; places agree, values differ where edges were interpolated."
 EVEN = "it spaces the slices evenly by another distance."
 
