@@ -36,14 +36,6 @@ public struct Commitment: Sendable, Codable {
     public let references, failures: Int
 }
 
-/// A file that holds an instance.
-public struct HeldInstance: Sendable, Equatable {
-    public let sopClassUID: String
-    /// Relative to the data folder.
-    public let path: String
-    public let digest: String
-}
-
 extension Store {
     /// Days for which requests are kept once they have been reported or given up.
     private static let commitmentsKept = 90.0
@@ -148,16 +140,6 @@ extension Store {
                     WHERE id = ? AND state = 'pending'
                     """,
                 arguments: [state.rawValue, next?.timeIntervalSince1970, sent?.timeIntervalSince1970, status.map { Int($0) }, note, id])
-        }
-    }
-
-    /// The files held of an instance, in whatever series and of whatever content, the current ones first.
-    public func held(_ sopInstanceUID: String) throws -> [HeldInstance] {
-        try pool.read { db in
-            try Row.fetchAll(
-                db, sql: "SELECT sop_class_uid, path, digest FROM instance WHERE sop_instance_uid = ? AND state IN ('current', 'replaced') ORDER BY state, id DESC",
-                arguments: [sopInstanceUID]
-            ).map { HeldInstance(sopClassUID: $0["sop_class_uid"], path: $0["path"], digest: $0["digest"]) }
         }
     }
 

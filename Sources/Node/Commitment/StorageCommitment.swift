@@ -157,16 +157,14 @@ final class StorageCommitment: MessageService {
 
     /// Why an instance cannot be committed; nil when it lies on the disk as it was received.
     private func check(_ reference: CommitmentReference) throws -> UInt16? {
-        let held = try store.held(reference.sopInstanceUID)
-        guard !held.isEmpty else { return FailureReason.noSuchObjectInstance }
-        let ofItsClass = held.filter { $0.sopClassUID == reference.sopClassUID }
-        guard !ofItsClass.isEmpty else { return FailureReason.classInstanceConflict }
-        let files = ofItsClass.filter { FileManager.default.fileExists(atPath: folder.root.appending(path: $0.path).path) }
-        for file in files {
-            if (try? dataSetDigest(ofFile: folder.root.appending(path: file.path).path)) == file.digest { return nil }
-            logger.error("\(file.path) is not what was received: its data set has another digest, or cannot be read.")
+        switch try folder.holding(of: reference.sopInstanceUID, class: reference.sopClassUID, in: store) {
+        case .held: return nil
+        case .notHeld: return FailureReason.noSuchObjectInstance
+        case .otherClass: return FailureReason.classInstanceConflict
+        case .damaged(let condition):
+            logger.error("Instance \(reference.sopInstanceUID) is not on disk as it was received: \(condition.rawValue).")
+            return FailureReason.processingFailure
         }
-        return files.isEmpty ? FailureReason.noSuchObjectInstance : FailureReason.processingFailure
     }
 
     /// Records what an attempt at a report came to.
