@@ -7,12 +7,13 @@ import Testing
 /// An authority with a node and a client of its own; made once, since keys take their time.
 private struct Shop {
     let certificates: Certificates, strangers: Certificates
-    let folder: URL
 
     static let shared = Result { try Shop() }
+    private static let folder = Result { try Places.temporaryFolder("tls") }
 
     init() throws {
-        folder = try Places.temporaryFolder("tls")
+        let folder = try Self.folder.get()
+        atexit { if let folder = try? Shop.folder.get() { try? FileManager.default.removeItem(at: folder) } }
         certificates = try Certificates(in: folder)
         strangers = try Certificates(in: folder, name: "strange authority")
         try certificates.issue("node", subject: "/O=Hospital/CN=node")

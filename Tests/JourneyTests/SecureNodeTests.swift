@@ -28,6 +28,7 @@ import Testing
     }
 
     @Test func aNodeWithTLSKnowsItsPeersAndTakesNewCertificatesWhileItRuns() async throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
         try install("node")
         let secure = try freePort(), archive = try freePort()
         let node = try NodeUnderTest(in: folder, models: false, more: """
