@@ -57,25 +57,42 @@ public struct PixelData {
     ///
     /// - Throws: `cannotRead` when the file has changed or gone since it was opened.
     public func bytes(ofFrame n: Int) throws(DICOMError) -> [UInt8] {
-        let tag = Tag.pixelData, item = dataSet.item
-        var isRead = true
-        let bytes: [UInt8]
+        let length = switch layout {
+        case .native(let length): length
+        case .encapsulated(let ranges, let lengths): lengths[ranges[n]].reduce(0, +)
+        }
+        var isRead = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
+            isRead = read(n, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<length]))
+            count = isRead ? length : 0
+        }
+        guard isRead else { throw Self.gone }
+        return bytes
+    }
+
+    /// The samples of a frame that is no codestream, into memory that holds just them.
+    ///
+    /// - Throws: as `bytes(ofFrame:)`.
+    public func copySamples(ofFrame n: Int, into memory: UnsafeMutableRawBufferPointer) throws(DICOMError) {
+        guard case .native(let length) = layout, memory.count == length, read(n, into: memory) else { throw Self.gone }
+    }
+
+    private static let gone = DICOMError(.cannotRead, "its pixel data can no longer be read")
+
+    private func read(_ n: Int, into memory: UnsafeMutableRawBufferPointer) -> Bool {
+        let tag = Tag.pixelData, bytes = memory.bindMemory(to: UInt8.self)
+        guard let base = bytes.baseAddress else { return false }
         switch layout {
         case .native(let length):
-            bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
-                isRead = cdcmtk_item_part(item, tag.group, tag.element, n * length, buffer.baseAddress, length) != 0
-                count = isRead ? length : 0
-            }
+            return cdcmtk_item_part(dataSet.item, tag.group, tag.element, n * length, base, length) != 0
         case .encapsulated(let ranges, let lengths):
-            bytes = [UInt8](unsafeUninitializedCapacity: lengths[ranges[n]].reduce(0, +)) { buffer, count in
-                for fragment in ranges[n] where isRead && lengths[fragment] > 0 {
-                    isRead = cdcmtk_item_fragment(item, tag.group, tag.element, fragment, buffer.baseAddress! + count, lengths[fragment]) != 0
-                    if isRead { count += lengths[fragment] }
-                }
+            var count = 0
+            for fragment in ranges[n] where lengths[fragment] > 0 {
+                guard cdcmtk_item_fragment(dataSet.item, tag.group, tag.element, fragment, base + count, lengths[fragment]) != 0 else { return false }
+                count += lengths[fragment]
             }
+            return true
         }
-        guard isRead else { throw DICOMError(.cannotRead, "its pixel data can no longer be read") }
-        return bytes
     }
 }
 

@@ -144,49 +144,6 @@ public struct CTSeries: Sendable {
             return try file.read(upToCount: 132)?.dropFirst(128).elementsEqual("DICM".utf8) == true
         }
     }
-
-    /// Hounsfield units of all slices in their order, column fastest, then row, then slice.
-    static func voxels(_ slices: [CTSlice]) throws(Refusal) -> [Int16] {
-        let plane = slices[0].format.count
-        let tables = Mutex<[TableKey: [Int16]]>([:])
-        let result = Mutex([Int16](repeating: HounsfieldScale.floorHU, count: plane * slices.count))
-        _ = try concurrently(shares(slices)) { share throws(Refusal) in
-            let pixels = try slices[share[0]].pixels()
-            for k in share {
-                let slice = slices[k], (words, format) = try slice.words(in: pixels)
-                let key = TableKey(scale: slice.scale, format: format)
-                let table = tables.withLock { tables in
-                    if tables[key] == nil { tables[key] = slice.scale.table(format) }
-                    return tables[key]!
-                }
-                let units = [Int16](unsafeUninitializedCapacity: plane) { units, initialized in
-                    table.withUnsafeBufferPointer { table in
-                        words.withUnsafeBufferPointer { words in
-                            var n = 0
-                            while n < plane { units[n] = table[Int(words[n])]; n &+= 1 }
-                        }
-                    }
-                    initialized = plane
-                }
-                result.withLock { $0.replaceSubrange(k * plane..<(k + 1) * plane, with: units) }
-            }
-        }
-        return result.withLock { $0 }
-    }
-
-    /// Which slices are decoded one after the other: those of one file, so that it is opened once a core and not once a frame.
-    private static func shares(_ slices: [CTSlice]) -> [[Int]] {
-        let cores = ProcessInfo.processInfo.activeProcessorCount
-        return Dictionary(grouping: slices.indices) { slices[$0].path }.values.sorted { $0[0] < $1[0] }.flatMap { slices in
-            let size = (slices.count + cores - 1) / cores
-            return stride(from: 0, to: slices.count, by: size).map { Array(slices[$0..<min($0 + size, slices.count)]) }
-        }
-    }
-
-    private struct TableKey: Hashable {
-        let scale: HounsfieldScale
-        let format: PixelFormat
-    }
 }
 
 /// What one file turned out to be.
@@ -252,20 +209,8 @@ extension CTSlice {
         return try CTSeries.voxels([self]) == CTSeries.voxels([other])
     }
 
-    /// The pixels of its image.
-    fileprivate func pixels() throws(Refusal) -> FramePixels {
-        try named { () throws(Refusal) in
-            guard let dataSet = try? open(path) else { throw Refusal(.unreadable, "its file can no longer be read") }
-            return try FramePixels(dataSet, format: format, frames: frameCount)
-        }
-    }
-
-    /// Its stored words and their format.
-    fileprivate func words(in pixels: FramePixels) throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
-        try named { () throws(Refusal) in try pixels.words(ofFrame: (frame ?? 1) - 1) }
-    }
-
-    private func named<Result>(_ body: () throws(Refusal) -> Result) throws(Refusal) -> Result {
+    /// Runs a body, and names this slice in its refusal.
+    func named<Result>(_ body: () throws(Refusal) -> Result) throws(Refusal) -> Result {
         do { return try body() } catch { throw Refusal(error.code, "\(name): \(error.reason)") }
     }
 
@@ -285,7 +230,7 @@ extension CTSlice {
 }
 
 /// Loads a whole file, so that every length it claims is held against its size before anything is decoded.
-private func open(_ path: String) throws(ImagingError) -> DataSet {
+func open(_ path: String) throws(ImagingError) -> DataSet {
     do { return try DataSet(contentsOf: path) } catch {
         // The folder's name may be anything, a patient's too.
         let reason = (error as? DICOMError)?.message.replacing("\(path): ", with: "") ?? "it cannot be opened"
@@ -294,7 +239,7 @@ private func open(_ path: String) throws(ImagingError) -> DataSet {
 }
 
 /// Maps on all cores and blocks until done; of several failures, throws the first in order.
-private func concurrently<Item: Sendable, Result: Sendable, Failure: Error>(
+func concurrently<Item: Sendable, Result: Sendable, Failure: Error>(
     _ items: [Item], _ body: @Sendable (Item) throws(Failure) -> Result
 ) throws(Failure) -> [Result] {
     let results = Mutex([Swift.Result<Result, Failure>?](repeating: nil, count: items.count))

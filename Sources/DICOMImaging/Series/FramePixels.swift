@@ -39,20 +39,28 @@ struct FramePixels {
 
     /// A frame's stored words, column fastest, and where in them the samples lie; the first frame is number 0.
     func words(ofFrame n: Int = 0) throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
-        let bytes: [UInt8]
-        do { bytes = try data.bytes(ofFrame: n) } catch { throw Refusal(.unreadable, error.message) }
         var words = [UInt16](repeating: 0, count: format.count), found = format, refusal: Refusal?
         words.withUnsafeMutableBufferPointer { words in
-            do throws(Refusal) { found = try decode(bytes, into: words) } catch { refusal = error }
+            do throws(Refusal) { found = try decode(n, into: words) } catch { refusal = error }
         }
         if let refusal { throw refusal }
         return (words, found)
     }
 
+    private func decode(_ n: Int, into words: UnsafeMutableBufferPointer<UInt16>) throws(Refusal) -> PixelFormat {
+        if coding == .native, format.bitsAllocated == 16 {
+            try dcmtk { () throws(DICOMError) in try data.copySamples(ofFrame: n, into: UnsafeMutableRawBufferPointer(words)) }
+            return format
+        }
+        var bytes: [UInt8] = []
+        try dcmtk { () throws(DICOMError) in bytes = try data.bytes(ofFrame: n) }
+        return try decode(bytes, into: words)
+    }
+
     private func decode(_ bytes: [UInt8], into words: UnsafeMutableBufferPointer<UInt16>) throws(Refusal) -> PixelFormat {
         switch coding {
         case .native:
-            if format.bitsAllocated == 16 { UnsafeMutableRawBufferPointer(words).copyBytes(from: bytes) } else { for (n, byte) in bytes.enumerated() { words[n] = UInt16(byte) } }
+            for (n, byte) in bytes.enumerated() { words[n] = UInt16(byte) }
             return format
         case .rle:
             try dcmtk { () throws(DICOMError) in try FrameCodec.decodeRLE(bytes, bytesPerSample: format.bitsAllocated / 8, into: words) }
