@@ -36,7 +36,8 @@ public struct SeriesInProgress: Sendable {
 extension Store {
     /// All series that are still arriving.
     public func seriesInProgress() throws -> [SeriesInProgress] {
-        try pool.read { db in
+        try recordEnds()
+        return try pool.read { db in
             try Row.fetchAll(
                 db,
                 sql: """

@@ -16,6 +16,13 @@ public struct AssociationRecord: Sendable {
 /// How an association ended: by release, by abort or a broken connection, or with the node itself.
 public enum AssociationEnding: String, Sendable, Codable { case released, aborted, lost }
 
+/// The end of an association that is still to be recorded.
+struct AssociationEnd: Sendable {
+    let key: String
+    let ending: AssociationEnding
+    let time: Date
+}
+
 /// An instance whose file lies complete at its final place.
 public struct ReceivedInstance: Sendable {
     public let sopInstanceUID, sopClassUID, transferSyntaxUID, seriesInstanceUID, studyInstanceUID: String
@@ -108,16 +115,30 @@ extension Store {
     }
 
     /// Notes that an association is over; none of an association that recorded no instance.
+    ///
+    /// Where the disk refuses, this throws, but the end is not forgotten: it is tried again by `recordEnds`.
     public func associationEnded(_ key: String, _ ending: AssociationEnding, at now: Date) throws {
+        ends.withLock { $0.append(AssociationEnd(key: key, ending: ending, time: now)) }
+        try recordEnds()
+    }
+
+    /// Records the ends of associations that could not be recorded when they came. A series waits for them.
+    func recordEnds() throws {
+        let due = ends.withLock { $0 }
+        guard !due.isEmpty else { return }
         try groupCommit { db in
-            try db.execute(
-                sql: """
-                    UPDATE association SET ended = ?, ending = ?,
-                        ended_order = (SELECT coalesce(max(ended_order), 0) + 1 FROM association)
-                    WHERE key = ? AND ended IS NULL
-                    """,
-                arguments: [now.timeIntervalSince1970, ending.rawValue, key])
+            for end in due {
+                try db.execute(
+                    sql: """
+                        UPDATE association SET ended = ?, ending = ?,
+                            ended_order = (SELECT coalesce(max(ended_order), 0) + 1 FROM association)
+                        WHERE key = ? AND ended IS NULL
+                        """,
+                    arguments: [end.time.timeIntervalSince1970, end.ending.rawValue, end.key])
+            }
         }
+        let recorded = Set(due.map(\.key))
+        ends.withLock { $0.removeAll { recorded.contains($0.key) } }
     }
 
     private struct SeriesRow {

@@ -13,6 +13,8 @@ public final class Store: Sendable {
     let pool: DatabasePool
     /// Rows that wait for the next group commit.
     private let waiting = Mutex<[PendingWrite]>([])
+    /// Ends of associations that the database does not know yet.
+    let ends = Mutex<[AssociationEnd]>([])
     private let committer = DispatchQueue(label: "medlsam.store.commit")
 
     /// Opens the database of a data folder, making both when they are not there, and brings its schema up to date.

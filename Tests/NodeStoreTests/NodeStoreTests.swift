@@ -184,6 +184,20 @@ let objects = [
         #expect(series.openAssociations == 0 && series.lastEnding == .lost && series.lastEnd == start + 5)
     }
 
+    /// Found by Tests/Faults/disk.py: a disk that is full just then left the series waiting until the next start.
+    @Test func theEndOfAnAssociationIsRecordedOnceTheDiskTakesItAgain() throws {
+        let bench = try Bench()
+        try bench.record(bench.instance())
+        try bench.store.pool.write {
+            try $0.execute(sql: "CREATE TRIGGER full BEFORE UPDATE ON association BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+        }
+        #expect(throws: (any Error).self) { try bench.store.associationEnded("a", .released, at: start + 3) }
+        #expect(throws: (any Error).self) { try bench.store.seriesInProgress() }
+        try bench.store.pool.write { try $0.execute(sql: "DROP TRIGGER full") }
+        let series = try #require(try bench.store.seriesInProgress().first)
+        #expect(series.openAssociations == 0 && series.lastEnding == .released && series.lastEnd == start + 3)
+    }
+
     @Test func rowsAndFilesAreReconciled() throws {
         let bench = try Bench()
         try bench.record(bench.instance("1.1"))

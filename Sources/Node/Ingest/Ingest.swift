@@ -66,7 +66,7 @@ final class Ingest: StorageHandler {
 
     func ended(_ association: AssociationInfo, released: Bool) {
         do { try store.associationEnded(key(association), released ? .released : .aborted, at: Date()) } catch {
-            // The series then waits until the next start, which ends all associations.
+            // The store tries again whenever the series in progress are looked at.
             logger.error("The end of association \(association.id) cannot be recorded: \(error)")
         }
         arrived()
