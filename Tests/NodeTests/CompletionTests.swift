@@ -134,6 +134,14 @@ private let times = CompletionRule.Times(idle: 5, gap: 120, missing: 600)
         #expect(quiet.seconds(ended, at: start + .seconds(6), wallNow: arrival) == 5)
     }
 
+    /// Found by Tests/Faults/clocks.py: a year's jump between the last slice and the first look at its series closed it.
+    @Test func aSeriesThatIsNewAtALaterLookHasStirredSinceTheLookBefore() {
+        let quiet = QuietTimes()
+        quiet.keep([]) // the run's first look
+        quiet.keep([1])
+        #expect(quiet.seconds(series(arrival: arrival, end: arrival), at: .now, wallNow: arrival + 365 * 86_400) == 0)
+    }
+
     @Test func overARestartTheWallClockCountsAndTheFutureDoesNot() {
         let start = ContinuousClock.now
         #expect(QuietTimes().seconds(series(arrival: arrival, end: arrival + 10), at: start, wallNow: arrival + 40) == 30)
