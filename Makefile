@@ -53,5 +53,17 @@ judge-series: setup-test setup-demo build build-sample ## compare every CT case 
 	@.local/venv/bin/python Tests/Judges/series.py .build/release/medlsam-node --shared ../shared \
 		--converter .build/release/convert-invesalius --head .local/demo/Cranium.inv3 --table docs/reference/series-cases.md
 
+ROUNDS ?= 1000
+FAULTS ?= kills disk peers clocks
+soak: setup-test build ## do the node harm for long: kill -9, failing writes, hostile peers, clocks (ROUNDS=1000, FAULTS=kills)
+	@.local/venv/bin/python Tests/Faults/soak.py $(FAULTS) --rounds $(ROUNDS)
+
+RUNS ?= 1000000
+TARGETS ?= dataset network codestream series
+FUZZ_BUILD := .build-fuzz
+fuzz: setup-test ## feed the readers what nobody should send, under AddressSanitizer (RUNS=1000000, TARGETS=network)
+	$(SWIFT) build -c release --sanitize address --product fuzz-series --scratch-path $(FUZZ_BUILD)
+	@.local/venv/bin/python Tests/Fuzz/fuzz.py --runs $(RUNS) --targets $(TARGETS) --series-program $(FUZZ_BUILD)/release/fuzz-series
+
 clean: ## forget what was built; what set-up brought stays
 	$(SWIFT) package clean

@@ -50,6 +50,7 @@ let package = Package(
         .executableTarget(name: "medlsam-node", dependencies: ["Node", arguments]),
         .executableTarget(name: "convert-invesalius", dependencies: ["DICOMCore"], path: "Samples/ConvertInvesalius"),
         .target(name: "NodeTesting", dependencies: ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "ModelRuntime"], path: "Tests/NodeTesting"),
+        .executableTarget(name: "fuzz-series", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry", "NodeTesting"], path: "Tests/Fuzz/series"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "DICOMCoreTests", dependencies: ["DICOMCore", "NodeTesting"]),
         .testTarget(name: "DICOMNetworkTests", dependencies: ["DICOMNetwork", "NodeTesting"]),
@@ -60,7 +61,7 @@ let package = Package(
         .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting", grdb]),
         .testTarget(name: "NodeConfigurationTests", dependencies: ["NodeConfiguration", "NodeTesting"]),
         .testTarget(name: "NodeTests", dependencies: ["Node", "NodeStore", "MedLSAM", "NodeTesting"]),
-        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "DICOMCore", "NodeTesting"]),
+        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "fuzz-series", "DICOMCore", "NodeTesting"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17
