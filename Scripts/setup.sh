@@ -48,7 +48,7 @@ demo() {
 }
 
 test_judges() {
-    debian dcm2niix orthanc libgdcm-tools python3-venv curl strace
+    debian dcm2niix orthanc libgdcm-tools openssl python3-venv curl sqlite3 strace
     local stamp=.local/venv/requirements.stamp
     cmp -s Tests/requirements.txt "$stamp" && return
     say "installing the judges of Tests/requirements.txt into .local/venv"
