@@ -36,6 +36,8 @@ namespace face {
 void failNetwork(cdcmtk_error *error, const OFCondition &condition);
 /// The next fragment of a message; waits for a PDU where none is left.
 OFCondition nextFragment(cdcmtk_association &self, DUL_PDV &fragment);
+/// The next fragment of the data set that follows the command in hand.
+OFCondition nextDataSetFragment(cdcmtk_association &self, DUL_PDV &fragment);
 /// Reads the next command and takes it in hand.
 OFCondition readCommand(cdcmtk_association &self);
 /// Writes our implementation UID and version into the parameters of an association.

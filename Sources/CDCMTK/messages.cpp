@@ -14,10 +14,8 @@ namespace {
 OFCondition readDataSet(cdcmtk_association &self, size_t limit, std::string &bytes, bool &fits) {
     for (;;) {
         DUL_PDV fragment;
-        const OFCondition result = face::nextFragment(self, fragment);
+        const OFCondition result = face::nextDataSetFragment(self, fragment);
         if (result.bad()) return result;
-        if (result == DUL_PEERREQUESTEDRELEASE || fragment.pdvType != DUL_DATASETPDV || fragment.presentationContextID != self.context)
-            return DIMSE_UNEXPECTEDPDVTYPE;
         fits = fits && bytes.size() + fragment.fragmentLength <= limit;
         if (fits) bytes.append(static_cast<const char *>(fragment.data), fragment.fragmentLength);
         if (fragment.lastPDV) return EC_Normal;

@@ -20,6 +20,14 @@ OFCondition face::nextFragment(cdcmtk_association &self, DUL_PDV &fragment) {
     return result.bad() || result == DUL_PEERREQUESTEDRELEASE ? result : DIMSE_UNEXPECTEDPDVTYPE;
 }
 
+OFCondition face::nextDataSetFragment(cdcmtk_association &self, DUL_PDV &fragment) {
+    const OFCondition result = nextFragment(self, fragment);
+    if (result.bad()) return result;
+    if (result == DUL_PEERREQUESTEDRELEASE || fragment.pdvType != DUL_DATASETPDV || fragment.presentationContextID != self.context)
+        return DIMSE_UNEXPECTEDPDVTYPE;
+    return EC_Normal;
+}
+
 namespace {
 
 /// The preamble and file meta information (PS3.10 7.1) of the instance in hand.
@@ -46,10 +54,8 @@ std::vector<char> metaInformation(const cdcmtk_association &self) {
 OFCondition readDataSet(cdcmtk_association &self, face::ArrivingFile &file) {
     for (;;) {
         DUL_PDV fragment;
-        const OFCondition result = face::nextFragment(self, fragment);
+        const OFCondition result = face::nextDataSetFragment(self, fragment);
         if (result.bad()) return result;
-        if (result == DUL_PEERREQUESTEDRELEASE || fragment.pdvType != DUL_DATASETPDV || fragment.presentationContextID != self.context)
-            return DIMSE_UNEXPECTEDPDVTYPE;
         if (fragment.fragmentLength % 2 != 0) return DIMSE_RECEIVEFAILED; // PS3.8 E.1
         file.appendDigested(fragment.data, fragment.fragmentLength);
         if (fragment.lastPDV) return EC_Normal;

@@ -33,11 +33,13 @@ public struct TLSSettings: Sendable, Hashable {
     /// - Throws: `NetworkError` that names the file which cannot be used.
     public func check() throws(NetworkError) { _ = try TLSContext(self, asServer: certificate != nil) }
 
-    /// The files that matter, those of a folder each, so that a change can be seen.
-    fileprivate var files: [String] {
-        let inside = (try? FileManager.default.contentsOfDirectory(atPath: trusted))?.sorted().map { trusted + "/" + $0 } ?? []
-        return [certificate, key, keyPasswordFile, trusted, revocation].compactMap { $0 } + inside
+    /// The files of trusted certificates: `trusted` itself, or what lies in it, sorted.
+    public var trustedFiles: [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: trusted))?.sorted().map { trusted + "/" + $0 } ?? [trusted]
     }
+
+    /// The files that matter, those of a folder each and the folder, so that a change can be seen.
+    fileprivate var files: [String] { [certificate, key, keyPasswordFile, trusted, revocation].compactMap { $0 } + trustedFiles }
 }
 
 /// The certificate of a PEM file that ends first.

@@ -132,15 +132,7 @@ extension Store {
 
     /// Records an attempt at the report of a pending request.
     public func record(commitment id: Int64, _ outcome: DeliveryOutcome, at now: Date) throws {
-        let (state, next, sent, status, note) = Self.columns(of: outcome, at: now)
-        try groupCommit { db in
-            try db.execute(
-                sql: """
-                    UPDATE commitment SET state = ?, next_attempt = ?, sent = ?, last_status = ?, note = ?, attempts = attempts + 1
-                    WHERE id = ? AND state = 'pending'
-                    """,
-                arguments: [state.rawValue, next?.timeIntervalSince1970, sent?.timeIntervalSince1970, status.map { Int($0) }, note, id])
-        }
+        try recordAttempt(in: "commitment", id, outcome, at: now)
     }
 
     private static func references(of id: Int64, in db: Database) throws -> [CommitmentReference] {

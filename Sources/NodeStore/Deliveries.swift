@@ -49,23 +49,24 @@ extension Store {
 
     /// Records an attempt at a pending delivery.
     public func record(delivery id: Int64, _ outcome: DeliveryOutcome, at now: Date) throws {
-        let (state, next, sent, status, note) = Self.columns(of: outcome, at: now)
+        try recordAttempt(in: "delivery", id, outcome, at: now)
+    }
+
+    /// Records an attempt at what stands pending in a table with a delivery's columns.
+    func recordAttempt(in table: String, _ id: Int64, _ outcome: DeliveryOutcome, at now: Date) throws {
+        let (state, next, sent, status, note): (DeliveryState, Date?, Date?, UInt16?, String?) =
+            switch outcome {
+            case .sent(let status, let note): (.sent, nil, now, status, note)
+            case .postponed(let until, let status, let reason): (.pending, until, nil, status, reason)
+            case .failed(let status, let reason): (.failed, nil, nil, status, reason)
+            }
         try groupCommit { db in
             try db.execute(
                 sql: """
-                    UPDATE delivery SET state = ?, next_attempt = ?, sent = ?, last_status = ?, note = ?, attempts = attempts + 1
+                    UPDATE \(table) SET state = ?, next_attempt = ?, sent = ?, last_status = ?, note = ?, attempts = attempts + 1
                     WHERE id = ? AND state = 'pending'
                     """,
                 arguments: [state.rawValue, next?.timeIntervalSince1970, sent?.timeIntervalSince1970, status.map { Int($0) }, note, id])
-        }
-    }
-
-    /// What an attempt comes to in a table: state, next attempt, when it was sent, the peer's status, a note.
-    static func columns(of outcome: DeliveryOutcome, at now: Date) -> (DeliveryState, Date?, Date?, UInt16?, String?) {
-        switch outcome {
-        case .sent(let status, let note): (.sent, nil, now, status, note)
-        case .postponed(let until, let status, let reason): (.pending, until, nil, status, reason)
-        case .failed(let status, let reason): (.failed, nil, nil, status, reason)
         }
     }
 }

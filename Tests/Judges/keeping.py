@@ -99,12 +99,18 @@ expect("all is in the database", rows() == 2)
 
 # Full, and room again.
 filler = os.path.join(data, "filler")
-with open(filler, "wb", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError:
-        pass
+
+
+def fill():
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+
+
+fill()
 expect("on a full disk the node answers 0xA700", store(files[2]) == 0xA700)
 expect("no half file stays", os.listdir(os.path.join(data, "incoming")) == [])
 os.remove(filler)
@@ -120,12 +126,7 @@ run("umount", data)
 fails("is not the data folder that a node has run in here")
 expect("nothing was written into the empty mount point", os.listdir(data) == [])
 run("mount", "--bind", spare, data)
-with open(filler, "wb", buffering=0) as file:
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError:
-        pass
+fill()
 fails("No space left on device")
 os.remove(filler)
 serve()

@@ -15,7 +15,7 @@ extension Doctor {
                 return .ok("certificates and key are readable and fit.")
             })
             if let path = tls.certificate { checks.append(lasts("certificate", path, at: now)) }
-            for path in files(of: tls.trusted) { checks.append(lasts("trusted certificate", path, at: now, isOwn: false)) }
+            for path in tls.settings.trustedFiles { checks.append(lasts("trusted certificate", path, at: now, isOwn: false)) }
         }
         for path in configuration.access.users.compactMap(\.passcodeFile) {
             checks.append(check("passcode", "Make \(path) readable for the user that runs the node, with the passcode in its first line.") {
@@ -25,10 +25,6 @@ extension Doctor {
             })
         }
         return checks
-    }
-
-    private static func files(of path: String) -> [String] {
-        (try? FileManager.default.contentsOfDirectory(atPath: path))?.sorted().map { path + "/" + $0 } ?? [path]
     }
 
     private static func lasts(_ name: String, _ path: String, at now: Date, isOwn: Bool = true) -> Check {
