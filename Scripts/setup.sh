@@ -27,9 +27,10 @@ debian() {
 }
 
 node() {
-    # DCMTK, GDCM, OpenJPEG, RE2, SQLite and zlib are linked; g++ brings the C++ standard library; dcmtk holds the archive and the
-    # scanner of the demonstration and the tests; Python only downloads.
-    debian g++ libdcmtk-dev libgdcm-dev libopenjp2-7-dev libre2-dev libsqlite3-dev libssl-dev zlib1g-dev dcmtk python3 python3-pip
+    # DCMTK, GDCM, OpenJPEG, RE2, SQLite, zlib and cairo are linked; cairo writes in DejaVu; g++ brings the C++ standard library; dcmtk
+    # holds the archive and the scanner of the demonstration and the tests; Python only downloads.
+    debian g++ libdcmtk-dev libgdcm-dev libopenjp2-7-dev libre2-dev libsqlite3-dev libssl-dev zlib1g-dev \
+        libcairo2-dev fonts-dejavu-core dcmtk python3 python3-pip
     mkdir -p .local
     Scripts/setup-models.sh
 }
@@ -47,14 +48,21 @@ demo() {
     rm -rf "$folder"
 }
 
+# Makes the Python environment .local/$1 of the packages that Tests/$2 lists.
+environment() {
+    local venv=.local/$1 list=Tests/$2
+    cmp -s "$list" "$venv/requirements.stamp" && return
+    say "installing the judges of $list into $venv"
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --requirement "$list"
+    cp "$list" "$venv/requirements.stamp"
+}
+
 test_judges() {
-    debian dcm2niix orthanc libgdcm-tools openssl python3-venv curl sqlite3 strace
-    local stamp=.local/venv/requirements.stamp
-    cmp -s Tests/requirements.txt "$stamp" && return
-    say "installing the judges of Tests/requirements.txt into .local/venv"
-    [ -x .local/venv/bin/python ] || python3 -m venv .local/venv
-    .local/venv/bin/python -m pip install --quiet --requirement Tests/requirements.txt
-    cp Tests/requirements.txt "$stamp"
+    # libgl1 and libglib2.0-0 are what OpenCV wants, which rt-utils uses.
+    debian dcm2niix orthanc orthanc-dicomweb plastimatch poppler-utils libgdcm-tools openssl python3-venv curl sqlite3 strace libgl1 libglib2.0-0
+    environment venv requirements.txt
+    environment venv-pydicom2 requirements-pydicom2.txt
 }
 
 case "${1:-}" in

@@ -2,21 +2,29 @@ import DICOMCore
 import Foundation
 import ImagingGeometry
 
-/// What SEG and RTSTRUCT have in common: identity, patient, study, series, equipment (PS3.3 C.7 and C.12).
+/// What all objects of a result have in common: identity, patient, study, series, equipment (PS3.3 C.7 and C.12).
 struct ResultHeader {
     static let manufacturer = "medlsam-node project"
     static let modelName = "medlsam-node"
     static let algorithm = "MedLSAM"
 
-    enum Kind: String { case segmentation = "SEG", structureSet = "RTSTRUCT" }
-
-    let kind: Kind
+    let kind: ResultKind
+    let sopClassUID: UID
     let series: CTSeries
     /// Headers of one source instance.
     let source: DataSet
     let context: ResultContext
     /// What settings decide: which structures are drawn, how holes are written.
-    var variant: [String]
+    let variant: [String]
+
+    init(_ kind: ResultKind, _ sopClassUID: UID, _ contoured: ContouredSeries, variant: [String]) {
+        self.kind = kind
+        self.sopClassUID = sopClassUID
+        series = contoured.series
+        source = contoured.source
+        context = contoured.context
+        self.variant = variant
+    }
 
     /// The UID of something that belongs to this result; the same input, settings, template set, models and software give the same.
     func uid(_ role: String) -> UID {
@@ -43,15 +51,13 @@ struct ResultHeader {
                      sopInstanceUID: uid("instance"), seriesInstanceUID: uid("series"))
     }
 
-    var sopClassUID: UID { kind == .segmentation ? SOPClass.segmentationStorage : SOPClass.rtStructureSetStorage }
-
     func write(to d: DataSet) throws {
         try copyPatientAndStudy(to: d)
         try d.set(.sopClassUID, sopClassUID)
         try d.set(.sopInstanceUID, uid("instance"))
         try d.setDateTime(context.contentDate, in: timeZone, date: .instanceCreationDate, time: .instanceCreationTime)
 
-        try d.set(.modality, kind.rawValue)
+        try d.set(.modality, kind.modality)
         try d.set(.seriesInstanceUID, uid("series"))
         try d.set(.seriesNumber, seriesNumber)
         try d.setDateTime(context.contentDate, in: timeZone, date: .seriesDate, time: .seriesTime)
@@ -75,10 +81,10 @@ struct ResultHeader {
         return TimeZone(secondsFromGMT: (number / 100 * 60 + number % 100) * 60) ?? context.timeZone
     }
 
-    /// Beside the source's own number, which the archive's users know: 2 becomes 201 and 202.
+    /// Beside the source's own number, which the archive's users know: 2 becomes 201, 202 and so on.
     private var seriesNumber: Int {
         let number = source.integer(.seriesNumber).flatMap { (1...9999).contains($0) ? $0 : nil } ?? 90
-        return number * 100 + (kind == .segmentation ? 1 : 2)
+        return number * 100 + ResultKind.allCases.firstIndex(of: kind)! + 1
     }
 
     private func copyPatientAndStudy(to d: DataSet) throws {
@@ -157,6 +163,19 @@ extension ResultSegment {
     /// What a reader of the object should know of it, in words.
     var remark: String {
         "Automatic, not reviewed" + (confidence.map { "; confidence \(($0 * 100).rounded() / 100)" } ?? "")
+    }
+}
+
+extension ResultKind {
+    /// PS3.3 C.7.3.1.1.1.
+    var modality: String {
+        switch self {
+        case .segmentation: "SEG"
+        case .structureSet: "RTSTRUCT"
+        case .overlay, .summary: "OT"
+        case .measurements: "SR"
+        case .document: "DOC"
+        }
     }
 }
 

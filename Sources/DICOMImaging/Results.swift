@@ -28,9 +28,11 @@ public struct ResultSegment: Sendable {
     public var confidence: Double?
     /// On the volume's grid (`CTSeries.volume`), from which the writers bring it onto the source's slices; anything but `segmented` needs none.
     public var mask: Mask?
+    /// How likely each voxel belongs to it, on the mask's grid; nil where only the mask is known.
+    public var probabilities: ProbabilityMap?
 
     public init(name: String, category: CodedConcept, type: CodedConcept, laterality: CodedConcept? = nil, color: SIMD3<UInt8>,
-                state: SegmentState, confidence: Double? = nil, mask: Mask? = nil) {
+                state: SegmentState, confidence: Double? = nil, mask: Mask? = nil, probabilities: ProbabilityMap? = nil) {
         self.name = name
         self.category = category
         self.type = type
@@ -39,6 +41,35 @@ public struct ResultSegment: Sendable {
         self.state = state
         self.confidence = confidence
         self.mask = mask
+        self.probabilities = probabilities
+    }
+}
+
+/// A series with what was found in it: what every object of a result is written from. Not Sendable, as its data set is not.
+public struct ContouredSeries {
+    /// Every structure asked for.
+    public let segments: [ResultSegment]
+    public let series: CTSeries
+    /// The headers of one instance of the series.
+    public let source: DataSet
+    public let context: ResultContext
+    /// What is drawn for each of the segments.
+    let drawings: [ResultSegment.Drawing]
+
+    /// Throws `otherGrid` when a mask is not on the series' grid.
+    public init(segments: [ResultSegment], series: CTSeries, source: DataSet, context: ResultContext) throws {
+        self.segments = segments
+        self.series = series
+        self.source = source
+        self.context = context
+        drawings = try segments.map { try $0.drawing(on: series) }
+    }
+
+    /// Throws `nothingSegmented` unless there is a mask to write.
+    func demandSegmented(for object: String) throws {
+        guard drawings.contains(where: { $0.mask != nil }) else {
+            throw ImagingError(.nothingSegmented, "Series \(series.seriesInstanceUID): no structure was segmented, so there is no \(object) to write.")
+        }
     }
 }
 

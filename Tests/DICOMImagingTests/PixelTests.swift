@@ -101,10 +101,10 @@ struct PixelTests {
         let lossy = try #require(told.lossyCompression)
         #expect(lossy.methods == ["ISO_10918_1"] && lossy.ratio > 2, "\(lossy)")
         let segments = ResultFixture.segments(told.volume.geometry), source = try DataSet(contentsOf: paths[0])
-        let segmentation = try SegmentationWriter.make(segments: segments, series: told, source: source, context: ResultFixture.context).dataSet
+        let segmentation = try SegmentationWriter.make(ContouredSeries(segments: segments, series: told, source: source, context: ResultFixture.context)).dataSet
         #expect(segmentation.string(.lossyImageCompression) == "01" && segmentation.strings(.lossyImageCompressionMethod) == ["ISO_10918_1"])
         #expect(abs((segmentation.double(.lossyImageCompressionRatio) ?? 0) / lossy.ratio - 1) < 0.01)
-        let structures = try StructureSetWriter.make(segments: segments, series: told, source: source, context: ResultFixture.context).dataSet
+        let structures = try StructureSetWriter.make(ContouredSeries(segments: segments, series: told, source: source, context: ResultFixture.context)).dataSet
         #expect(structures.string(.structureSetDescription)?.contains("compressed with loss") == true)
         // An object that forgot to say, or says the contrary.
         for flag in [nil, "00"] {

@@ -11,8 +11,8 @@ import Testing
         let geometry = ResultFixture.geometry(40, 30, 6), series = ResultFixture.series(geometry), segments = ResultFixture.segments(geometry)
         func write(_ name: String, _ context: ResultContext) throws -> [ResultObject] {
             let objects = try [
-                SegmentationWriter.make(segments: segments, series: series, source: ResultFixture.source(), context: context),
-                StructureSetWriter.make(segments: segments, series: series, source: ResultFixture.source(), context: context),
+                SegmentationWriter.make(ContouredSeries(segments: segments, series: series, source: ResultFixture.source(), context: context)),
+                StructureSetWriter.make(ContouredSeries(segments: segments, series: series, source: ResultFixture.source(), context: context)),
             ]
             for (kind, object) in zip(["SEG", "RT"], objects) { try object.write(to: folder.appending(path: "\(name) \(kind).dcm").path) }
             return objects

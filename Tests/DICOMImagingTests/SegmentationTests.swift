@@ -9,7 +9,7 @@ import Testing
     /// Writes the fixture's SEG and its masks; the judge compares the two.
     private func write(_ geometry: VolumeGeometry, to folder: URL) throws -> (object: ResultObject, path: String) {
         let series = ResultFixture.series(geometry), segments = ResultFixture.segments(geometry)
-        let object = try SegmentationWriter.make(segments: segments, series: series, source: ResultFixture.source(), context: ResultFixture.context)
+        let object = try SegmentationWriter.make(ContouredSeries(segments: segments, series: series, source: ResultFixture.source(), context: ResultFixture.context))
         let path = folder.appending(path: "SEG.dcm").path
         try object.write(to: path)
         try Data(segments.compactMap(\.mask).flatMap(\.voxels)).write(to: folder.appending(path: "masks"))
@@ -65,9 +65,9 @@ import Testing
     }
 
     @Test func whatIsNotDrawnIsStatedWithItsReason() throws {
-        let d = try SegmentationWriter.make(segments: ResultFixture.segments(ResultFixture.geometry(30, 30, 9)),
+        let d = try SegmentationWriter.make(ContouredSeries(segments: ResultFixture.segments(ResultFixture.geometry(30, 30, 9)),
                                             series: ResultFixture.series(ResultFixture.geometry(30, 30, 9)),
-                                            source: ResultFixture.source(), context: ResultFixture.context).dataSet
+                                            source: ResultFixture.source(), context: ResultFixture.context)).dataSet
         #expect(d.string(.imageComments) == "Not in this object: SpinalCord: not in the field of view; Larynx: withheld: confidence 0.21 is under 0.5; "
             + "Esophagus: failed: the decoder gave no mask.")
         #expect(d.items(.segmentSequence).map { $0.string(.segmentLabel) } == ["Bone_Mandible", "Parotid_L", "Brainstem"])
@@ -78,7 +78,7 @@ import Testing
         let geometry = ResultFixture.geometry(30, 30, 9), series = ResultFixture.series(geometry)
         let source = try ResultFixture.source()
         try source.set(.timezoneOffsetFromUTC, "+0130")
-        let object = try SegmentationWriter.make(segments: ResultFixture.segments(geometry), series: series, source: source, context: ResultFixture.context)
+        let object = try SegmentationWriter.make(ContouredSeries(segments: ResultFixture.segments(geometry), series: series, source: source, context: ResultFixture.context))
         let d = object.dataSet
         for tag: DICOMCore.Tag in [.specificCharacterSet, .patientName, .patientID, .patientBirthDate, .patientSex, .studyID, .accessionNumber, .studyDate] {
             #expect(d.string(tag) == source.string(tag))
@@ -98,7 +98,7 @@ import Testing
         let geometry = ResultFixture.geometry(30, 30, 9), series = ResultFixture.series(geometry)
         var segments = ResultFixture.segments(geometry)
         let uid = { (context: ResultContext, series: CTSeries) in
-            try SegmentationWriter.make(segments: segments, series: series, source: ResultFixture.source(), context: context).sopInstanceUID
+            try SegmentationWriter.make(ContouredSeries(segments: segments, series: series, source: ResultFixture.source(), context: context)).sopInstanceUID
         }
         var later = ResultFixture.context, other = ResultFixture.context, shorter = series
         later.contentDate += 100
@@ -119,8 +119,8 @@ import Testing
         let geometry = ResultFixture.geometry(30, 30, 9), source = DataSet(), segments = ResultFixture.segments(geometry)
         var series = ResultFixture.series(geometry)
         series.lossyCompression = LossyCompression(ratios: [10], methods: ["ISO_10918_1"])
-        for object in [try SegmentationWriter.make(segments: segments, series: series, source: source, context: ResultFixture.context),
-                       try StructureSetWriter.make(segments: segments, series: series, source: source, context: ResultFixture.context)] {
+        for object in [try SegmentationWriter.make(ContouredSeries(segments: segments, series: series, source: source, context: ResultFixture.context)),
+                       try StructureSetWriter.make(ContouredSeries(segments: segments, series: series, source: source, context: ResultFixture.context))] {
             let path = folder.appending(path: "\(object.sopInstanceUID).dcm").path
             try object.write(to: path)
             #expect(try ResultFixture.complaints(about: path).filter { $0.hasPrefix("Error") } == [])
@@ -133,8 +133,8 @@ import Testing
         let geometry = ResultFixture.geometry(30, 30, 9, oblique: true)
         let files = try ["first", "second"].map { name in
             let path = folder.appending(path: name)
-            try SegmentationWriter.make(segments: ResultFixture.segments(geometry), series: ResultFixture.series(geometry),
-                                        source: ResultFixture.source(), context: ResultFixture.context).write(to: path.path)
+            try SegmentationWriter.make(ContouredSeries(segments: ResultFixture.segments(geometry), series: ResultFixture.series(geometry),
+                                        source: ResultFixture.source(), context: ResultFixture.context)).write(to: path.path)
             return try Data(contentsOf: path)
         }
         #expect(files[0] == files[1])
@@ -145,19 +145,19 @@ import Testing
         let segments = ResultFixture.segments(geometry).filter { $0.mask == nil }
             + [ResultFixture.segment("Empty", Mask(empty: geometry))]
         let error = #expect(throws: ImagingError.self) {
-            try SegmentationWriter.make(segments: segments, series: ResultFixture.series(geometry), source: ResultFixture.source(), context: ResultFixture.context)
+            try SegmentationWriter.make(ContouredSeries(segments: segments, series: ResultFixture.series(geometry), source: ResultFixture.source(), context: ResultFixture.context))
         }
         #expect(error?.code == .nothingSegmented)
         #expect(throws: ImagingError.self) {
-            try StructureSetWriter.make(segments: segments, series: ResultFixture.series(geometry), source: ResultFixture.source(), context: ResultFixture.context)
+            try StructureSetWriter.make(ContouredSeries(segments: segments, series: ResultFixture.series(geometry), source: ResultFixture.source(), context: ResultFixture.context))
         }
     }
 
     @Test func aMaskOnAnotherGridIsRefused() throws {
         let segments = ResultFixture.segments(ResultFixture.geometry(30, 30, 9))
         let error = #expect(throws: ImagingError.self) {
-            try SegmentationWriter.make(segments: segments, series: ResultFixture.series(ResultFixture.geometry(30, 30, 9, spacing: [1, 1, 2])),
-                                        source: ResultFixture.source(), context: ResultFixture.context)
+            try SegmentationWriter.make(ContouredSeries(segments: segments, series: ResultFixture.series(ResultFixture.geometry(30, 30, 9, spacing: [1, 1, 2])),
+                                        source: ResultFixture.source(), context: ResultFixture.context))
         }
         #expect(error?.code == .otherGrid)
     }

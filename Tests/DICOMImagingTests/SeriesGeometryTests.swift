@@ -38,8 +38,8 @@ import Testing
     /// Writes SEG and RTSTRUCT of a mask beside its series.
     private static func write(_ segment: ResultSegment, of series: CTSeries, into folder: URL) throws {
         let source = try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData)
-        try SegmentationWriter.make(segments: [segment], series: series, source: source, context: ResultFixture.context).write(to: folder.appending(path: "SEG.dcm").path)
-        try StructureSetWriter.make(segments: [segment], series: series, source: source, context: ResultFixture.context).write(to: folder.appending(path: "RTSTRUCT.dcm").path)
+        try SegmentationWriter.make(ContouredSeries(segments: [segment], series: series, source: source, context: ResultFixture.context)).write(to: folder.appending(path: "SEG.dcm").path)
+        try StructureSetWriter.make(ContouredSeries(segments: [segment], series: series, source: source, context: ResultFixture.context)).write(to: folder.appending(path: "RTSTRUCT.dcm").path)
     }
 
     private static let judge = Places.repository.appending(path: "Tests/Judges/geometry.py").path

@@ -18,9 +18,9 @@ import Testing
                                                     frameOfReferenceUID: series.frameOfReferenceUID)
         let segments = clinical.sorted { $0.key < $1.key }.map { ResultFixture.segment($0.key, $0.value) }
         let source = try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData)
-        let seg = try SegmentationWriter.make(segments: segments, series: series, source: source, context: ResultFixture.context)
+        let seg = try SegmentationWriter.make(ContouredSeries(segments: segments, series: series, source: source, context: ResultFixture.context))
         try seg.write(to: folder.appending(path: "SEG.dcm").path)
-        let rt = try StructureSetWriter.make(segments: segments, series: series, source: source, context: ResultFixture.context)
+        let rt = try StructureSetWriter.make(ContouredSeries(segments: segments, series: series, source: source, context: ResultFixture.context))
         try rt.write(to: folder.appending(path: "RT.dcm").path)
         for name in ["SEG.dcm", "RT.dcm"] { #expect(try ResultFixture.complaints(about: folder.appending(path: name).path) == []) }
         let judged = try ResultFixture.judge(Self.judge, [npz, folder.path, Places.shared.appending(path: "tools").path])

@@ -7,8 +7,8 @@ import Testing
 
 @Suite struct StructureSetTests {
     private func make(_ geometry: VolumeGeometry, holes: StructureSetWriter.Holes = .keyhole) throws -> ResultObject {
-        try StructureSetWriter.make(segments: ResultFixture.segments(geometry), series: ResultFixture.series(geometry),
-                                    source: ResultFixture.source(), context: ResultFixture.context, holes: holes)
+        try StructureSetWriter.make(ContouredSeries(segments: ResultFixture.segments(geometry), series: ResultFixture.series(geometry),
+                                    source: ResultFixture.source(), context: ResultFixture.context), holes: holes)
     }
 
     /// Fills every contour with scikit-image on the grid of the series, and counts what differs from the masks.
@@ -88,8 +88,8 @@ import Testing
         let geometry = ResultFixture.geometry(96, 96, 3)
         var mask = Mask(empty: geometry)
         for j in 1..<95 { for i in 1..<95 where i == 1 || j % 3 == 0 || (j % 3 == 1 && i % 2 == 0) { mask.voxels[geometry.offset([i, j, 1])] = 1 } }
-        let object = try StructureSetWriter.make(segments: [ResultFixture.segment("Comb", mask)], series: ResultFixture.series(geometry),
-                                                 source: ResultFixture.source(), context: ResultFixture.context)
+        let object = try StructureSetWriter.make(ContouredSeries(segments: [ResultFixture.segment("Comb", mask)], series: ResultFixture.series(geometry),
+                                                 source: ResultFixture.source(), context: ResultFixture.context))
         #expect(object.transferSyntax == .implicitVRLittleEndian)
         let folder = try Places.temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }

@@ -16,6 +16,8 @@ public enum Places {
     public static var hasSharedData: Bool { FileManager.default.fileExists(atPath: shared.appending(path: "data").path) }
     /// Python with the judges of Tests/requirements.txt.
     public static let python = local.appending(path: "venv/bin/python").path
+    /// Python with the judges that only work with pydicom 2.
+    public static let pythonWithPydicom2 = local.appending(path: "venv-pydicom2/bin/python").path
 
     /// The judge of IOD conformance.
     public static let dciodvfy = local.appending(path: "venv/bin/dciodvfy").path

@@ -11,18 +11,13 @@ import ImagingGeometry
 public enum SegmentationWriter {
     /// Makes the object in Explicit VR Little Endian.
     ///
-    /// - Parameters:
-    ///   - segments: every structure asked for; those with a mask are numbered 1... in this order.
-    ///   - source: the headers of one instance of the series.
-    /// - Throws: `nothingSegmented` when no structure has a mask, since a SEG without frames is none; `otherGrid` when a mask is not
-    ///   on the series' grid.
-    public static func make(segments: [ResultSegment], series: CTSeries, source: DataSet, context: ResultContext) throws -> ResultObject {
-        let drawings = try segments.map { try $0.drawing(on: series) }
+    /// Structures with a mask are numbered 1... in their order.
+    /// - Throws: `nothingSegmented` when no structure has a mask, since a SEG without frames is none.
+    public static func make(_ contoured: ContouredSeries, _ options: SegmentationOptions = .init()) throws -> ResultObject {
+        try contoured.demandSegmented(for: "SEG")
+        let segments = contoured.segments, drawings = contoured.drawings, series = contoured.series
         let drawn = zip(segments, drawings).filter { $1.mask != nil }.map(\.0), masks = drawings.compactMap(\.mask)
-        guard !drawn.isEmpty else {
-            throw ImagingError(.nothingSegmented, "Series \(series.seriesInstanceUID): no structure was segmented, so there is no SEG to write.")
-        }
-        let header = ResultHeader(kind: .segmentation, series: series, source: source, context: context, variant: drawn.map(\.name))
+        let header = ResultHeader(.segmentation, SOPClass.segmentationStorage, contoured, variant: drawn.map(\.name))
         let frames = frames(of: masks)
         let d = DataSet()
         try header.write(to: d)

@@ -21,17 +21,12 @@ public enum StructureSetWriter {
 
     /// Makes the object.
     ///
-    /// - Parameters:
-    ///   - segments: every structure asked for; ROIs are numbered 1... in this order.
-    ///   - source: the headers of one instance of the series.
-    /// - Throws: `nothingSegmented` when no structure has a mask; `otherGrid` when a mask is not on the series' grid.
-    public static func make(segments: [ResultSegment], series: CTSeries, source: DataSet, context: ResultContext,
-                            holes: Holes = .keyhole) throws -> ResultObject {
-        let drawings = try segments.map { try $0.drawing(on: series) }
-        guard drawings.contains(where: { $0.mask != nil }) else {
-            throw ImagingError(.nothingSegmented, "Series \(series.seriesInstanceUID): no structure was segmented, so there are no contours to write.")
-        }
-        let header = ResultHeader(kind: .structureSet, series: series, source: source, context: context,
+    /// ROIs are numbered 1... in the order of the structures.
+    /// - Throws: `nothingSegmented` when no structure has a mask.
+    public static func make(_ contoured: ContouredSeries, _ options: StructureSetOptions = .init(), holes: Holes = .keyhole) throws -> ResultObject {
+        try contoured.demandSegmented(for: "RTSTRUCT")
+        let segments = contoured.segments, drawings = contoured.drawings, series = contoured.series
+        let header = ResultHeader(.structureSet, SOPClass.rtStructureSetStorage, contoured,
                                   variant: [holes.rawValue] + zip(segments, drawings).filter { $1.mask != nil }.map(\.0.name))
         let d = DataSet()
         try header.write(to: d)

@@ -59,9 +59,10 @@ public struct ContouringJob: Sendable {
             softwareVersion: softwareVersion, models: engine.models, templateSet: engine.templateSet,
             templateSetVersion: engine.templateSetVersion, deviceSerialNumber: deviceSerialNumber, contentDate: contentDate,
             replaces: replaces)
+        let contoured = try ContouredSeries(segments: segments, series: series, source: source, context: context)
         return try [
-            ("SEG", SegmentationWriter.make(segments: segments, series: series, source: source, context: context)),
-            ("RTSTRUCT", StructureSetWriter.make(segments: segments, series: series, source: source, context: context)),
+            ("SEG", SegmentationWriter.make(contoured)),
+            ("RTSTRUCT", StructureSetWriter.make(contoured)),
         ].map { kind, object in
             try object.write(to: output.appending(path: "\(kind).dcm").path)
             return JobReport.Object(

@@ -1,0 +1,62 @@
+/// An object that a destination is to get, and how it is written.
+///
+/// Whatever can change an object's bytes stands in here, so that equal specifications are one object and others have other UIDs.
+public enum ResultSpecification: Codable, Sendable, Hashable {
+    /// DICOM-SEG (PS3.3 A.51).
+    case segmentation(SegmentationOptions)
+    /// RT Structure Set (PS3.3 A.19).
+    case structureSet(StructureSetOptions)
+    /// A series of secondary captures: contours over windowed slices (PS3.3 A.8).
+    case overlay(CaptureOptions)
+    /// One secondary capture: the sheet of all structures (PS3.3 A.8).
+    case summary(CaptureOptions)
+    /// Comprehensive 3D SR by TID 1500 (PS3.3 A.35.13), which refers to the segments of a SEG where the destination gets one.
+    case measurements(MeasurementOptions, of: SegmentationOptions?)
+    /// The summary sheet as Encapsulated PDF (PS3.3 A.45.1).
+    case document(CaptureOptions)
+
+    public var kind: ResultKind {
+        switch self {
+        case .segmentation: .segmentation
+        case .structureSet: .structureSet
+        case .overlay: .overlay
+        case .summary: .summary
+        case .measurements: .measurements
+        case .document: .document
+        }
+    }
+}
+
+/// The kinds of objects that a result is told in.
+public enum ResultKind: String, Codable, Sendable, CaseIterable {
+    case segmentation = "SEG", structureSet = "RTSTRUCT", overlay = "OVERLAY", summary = "SUMMARY", measurements = "SR", document = "PDF"
+}
+
+/// How a SEG is written.
+public struct SegmentationOptions: Codable, Sendable, Hashable {
+    /// How pixels tell segments (Segmentation Type, PS3.3 C.8.20.2).
+    public enum Form: String, Codable, Sendable, CaseIterable { case binary, labelmap, fractional }
+    public var form: Form
+    /// Whether frames without a pixel are written too, for readers that want each slice.
+    public var emptyFrames: Bool
+
+    public init(form: Form = .binary, emptyFrames: Bool = false) {
+        self.form = form
+        self.emptyFrames = emptyFrames
+    }
+}
+
+/// How an RT Structure Set is written.
+public struct StructureSetOptions: Codable, Sendable, Hashable {
+    public init() {}
+}
+
+/// How captures and documents are drawn.
+public struct CaptureOptions: Codable, Sendable, Hashable {
+    public init() {}
+}
+
+/// How measurements are reported.
+public struct MeasurementOptions: Codable, Sendable, Hashable {
+    public init() {}
+}
