@@ -46,11 +46,6 @@ public struct SegmentationOptions: Codable, Sendable, Hashable {
     }
 }
 
-/// How an RT Structure Set is written.
-public struct StructureSetOptions: Codable, Sendable, Hashable {
-    public init() {}
-}
-
 /// How captures and documents are drawn.
 public struct CaptureOptions: Codable, Sendable, Hashable {
     public init() {}

@@ -6,9 +6,11 @@ import NodeTesting
 import Testing
 
 @Suite struct StructureSetTests {
-    private func make(_ geometry: VolumeGeometry, holes: StructureSetWriter.Holes = .keyhole) throws -> ResultObject {
-        try StructureSetWriter.make(ContouredSeries(segments: ResultFixture.segments(geometry), series: ResultFixture.series(geometry),
-                                    source: ResultFixture.source(), context: ResultFixture.context), holes: holes)
+    private func make(_ geometry: VolumeGeometry, holes: StructureSetOptions.Holes = .keyhole) throws -> ResultObject {
+        var options = StructureSetOptions()
+        options.holes = holes
+        return try StructureSetWriter.make(ContouredSeries(segments: ResultFixture.segments(geometry), series: ResultFixture.series(geometry),
+                                    source: ResultFixture.source(), context: ResultFixture.context), options)
     }
 
     /// Fills every contour with scikit-image on the grid of the series, and counts what differs from the masks.
@@ -35,8 +37,8 @@ import Testing
         print("off plane", off < 0.01, "longest", max(len(str(v)) for r in d.ROIContourSequence for c in r.ContourSequence for v in c.ContourData))
         """
 
-    @Test(arguments: [false, true], StructureSetWriter.Holes.allCases)
-    func scikitImageFillsTheContoursToTheVeryMasks(oblique: Bool, holes: StructureSetWriter.Holes) throws {
+    @Test(arguments: [false, true], StructureSetOptions.Holes.allCases)
+    func scikitImageFillsTheContoursToTheVeryMasks(oblique: Bool, holes: StructureSetOptions.Holes) throws {
         let folder = try Places.temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let geometry = ResultFixture.geometry(140, 101, 21, spacing: [0.7, 1.1, 3], oblique: oblique)
@@ -54,7 +56,7 @@ import Testing
         #expect(try ResultFixture.complaints(about: path) == [])
     }
 
-    @Test(arguments: StructureSetWriter.Holes.allCases) func theReaderGivesBackTheMasks(holes: StructureSetWriter.Holes) throws {
+    @Test(arguments: StructureSetOptions.Holes.allCases) func theReaderGivesBackTheMasks(holes: StructureSetOptions.Holes) throws {
         let geometry = ResultFixture.geometry(60, 70, 15, spacing: [1.1, 0.8, 2], oblique: true)
         let masks = try StructureSetReader.masks(in: make(geometry, holes: holes).dataSet, geometry: geometry,
                                                  frameOfReferenceUID: ResultFixture.series(geometry).frameOfReferenceUID)

@@ -8,14 +8,6 @@ import ImagingGeometry
 /// inside stay the very same. A structure without a mask keeps its ROI and observation, which state the reason,
 /// but has no contours; the structure set's description names it too.
 public enum StructureSetWriter {
-    /// How holes are written.
-    public enum Holes: String, Sendable, CaseIterable {
-        /// Joined to the outer contour by a bridge of no width: nearly every reader understands it.
-        case keyhole
-        /// Contours of their own, to be taken out of the one around them (even-odd).
-        case separate
-    }
-
     /// ContourData longer than this cannot be told in explicit VR (PS3.5 7.1.2): the object then goes out in Implicit VR Little Endian.
     static let longestExplicitValue = 65_534
 
@@ -23,11 +15,11 @@ public enum StructureSetWriter {
     ///
     /// ROIs are numbered 1... in the order of the structures.
     /// - Throws: `nothingSegmented` when no structure has a mask.
-    public static func make(_ contoured: ContouredSeries, _ options: StructureSetOptions = .init(), holes: Holes = .keyhole) throws -> ResultObject {
+    public static func make(_ contoured: ContouredSeries, _ options: StructureSetOptions = .init()) throws -> ResultObject {
         try contoured.demandSegmented(for: "RTSTRUCT")
         let segments = contoured.segments, drawings = contoured.drawings, series = contoured.series
         let header = ResultHeader(.structureSet, SOPClass.rtStructureSetStorage, contoured,
-                                  variant: [holes.rawValue] + zip(segments, drawings).filter { $1.mask != nil }.map(\.0.name))
+                                  variant: [options.holes.rawValue] + zip(segments, drawings).filter { $1.mask != nil }.map(\.0.name))
         let d = DataSet()
         try header.write(to: d)
         try writeStructureSet(d, header, missing: zip(segments, drawings).filter { $1.mask == nil }.map(\.0.name))
@@ -39,7 +31,7 @@ public enum StructureSetWriter {
         }
         for (index, (segment, drawing)) in zip(segments, drawings).enumerated() {
             try writeROI(d, number: index + 1, segment, drawing.absence, header)
-            if let mask = drawing.mask { longest = max(longest, try writeContours(d, number: index + 1, segment.color, mask, series, holes)) }
+            if let mask = drawing.mask { longest = max(longest, try writeContours(d, number: index + 1, segment.color, mask, series, options.holes)) }
             try writeObservation(d, number: index + 1, segment, drawing.absence)
         }
         return header.object(d, longest > longestExplicitValue ? .implicitVRLittleEndian : .explicitVRLittleEndian)
@@ -107,7 +99,7 @@ public enum StructureSetWriter {
     }
 
     /// Returns the length of the longest ContourData.
-    private static func writeContours(_ d: DataSet, number: Int, _ color: SIMD3<UInt8>, _ mask: SourceMask, _ series: CTSeries, _ holes: Holes) throws -> Int {
+    private static func writeContours(_ d: DataSet, number: Int, _ color: SIMD3<UInt8>, _ mask: SourceMask, _ series: CTSeries, _ holes: StructureSetOptions.Holes) throws -> Int {
         let item = try d.addItem(.roiContourSequence)
         try item.set(.referencedROINumber, number)
         try item.set(.roiDisplayColor, [Int(color.x), Int(color.y), Int(color.z)])
