@@ -30,7 +30,8 @@ struct ResultHeader {
     func uid(_ role: String) -> UID {
         .derived(from: [role, kind.rawValue, "\(variant.count)"] + variant + [series.seriesInstanceUID.string]
             + series.frames.map { $0.instance.sopInstanceUID.string + ($0.number.map { " \($0)" } ?? "") }.sorted() + [context.templateSet, context.templateSetVersion, context.softwareVersion]
-            + context.models.flatMap { [$0.name, $0.version, $0.digest] } + context.replaces.map(\.sopInstanceUID.string))
+            + context.models.flatMap { [$0.name, $0.version, $0.digest] } + context.replaces.map(\.sopInstanceUID.string)
+            + (context.conversion.map { ["conversion", $0.digest] } ?? []))
     }
 
     /// The object of its own class that this one replaces.
@@ -39,9 +40,10 @@ struct ResultHeader {
     /// Identifies a structure of the source series across results.
     func trackingUID(_ name: String) -> UID { .derived(from: ["tracking", series.seriesInstanceUID.string, name]) }
 
-    /// The template set and models in words.
+    /// The template set and models in words, or where given masks come from.
     var provenance: String {
-        "Template set \(context.templateSet) version \(context.templateSetVersion); models "
+        if let conversion = context.conversion { return "\(conversion.origin); converted by medlsam-node \(context.softwareVersion)" }
+        return "Template set \(context.templateSet) version \(context.templateSetVersion); models "
             + context.models.map { "\($0.name) \($0.version) (SHA-256 \($0.digest.prefix(12)))" }.joined(separator: ", ")
             + "; medlsam-node \(context.softwareVersion)"
     }
@@ -61,7 +63,7 @@ struct ResultHeader {
         try d.set(.seriesInstanceUID, uid("series"))
         try d.set(.seriesNumber, seriesNumber)
         try d.setDateTime(context.contentDate, in: timeZone, date: .seriesDate, time: .seriesTime)
-        try d.set(.seriesDescription, "AUTO UNAPPROVED \(Self.algorithm) \(kind.rawValue)")
+        try d.set(.seriesDescription, "\(seriesTitle) \(kind.rawValue)")
         try d.set(.instanceNumber, 1)
         try d.set(.frameOfReferenceUID, series.frameOfReferenceUID)
         try d.set(.positionReferenceIndicator, "")
@@ -155,14 +157,17 @@ extension ResultSegment {
         case .failed(let reason): return .absent("failed: \(reason)")
         case .segmented: break
         }
-        let drawn = try mask.map { try series.sourceMask($0, of: name) }
+        if let sourceMask, sourceMask.grid != series.grid {
+            throw ImagingError(.otherGrid, "Mask of \(name) is not on the slices of series \(series.seriesInstanceUID).")
+        }
+        let drawn = try sourceMask ?? mask.map { try series.sourceMask($0, of: name) }
         guard let drawn, drawn.voxels.withUnsafeBufferPointer(holdsAny) else { return .absent("segmented, but empty") }
         return .mask(drawn)
     }
 
     /// What a reader of the object should know of it, in words.
     var remark: String {
-        "Automatic, not reviewed" + (confidence.map { "; confidence \(($0 * 100).rounded() / 100)" } ?? "")
+        (author.map { "Made by \($0.name ?? "a person"), \($0.method.rawValue.lowercased())" } ?? "Automatic, not reviewed") + (confidence.map { "; confidence \(($0 * 100).rounded() / 100)" } ?? "")
     }
 }
 

@@ -30,9 +30,14 @@ public struct ResultSegment: Sendable {
     public var mask: Mask?
     /// How likely each voxel belongs to it, on the mask's grid; nil where only the mask is known.
     public var probabilities: ProbabilityMap?
+    /// The mask on the source's own slices where it was given there, to be written as it is; nil where the writers bring `mask` onto them.
+    public var sourceMask: SourceMask?
+    /// Who drew it; nil where MedLSAM did, as the context tells.
+    public var author: Authorship?
 
     public init(name: String, category: CodedConcept, type: CodedConcept, laterality: CodedConcept? = nil, color: SIMD3<UInt8>,
-                state: SegmentState, confidence: Double? = nil, mask: Mask? = nil, probabilities: ProbabilityMap? = nil) {
+                state: SegmentState, confidence: Double? = nil, mask: Mask? = nil, probabilities: ProbabilityMap? = nil,
+                sourceMask: SourceMask? = nil, author: Authorship? = nil) {
         self.name = name
         self.category = category
         self.type = type
@@ -42,6 +47,8 @@ public struct ResultSegment: Sendable {
         self.confidence = confidence
         self.mask = mask
         self.probabilities = probabilities
+        self.sourceMask = sourceMask
+        self.author = author
     }
 }
 
@@ -100,6 +107,8 @@ public struct ResultContext: Sendable {
     public var timeZone: TimeZone
     /// Objects of earlier results that this one replaces. The UIDs do depend on them: the same slices may have come with other pixels.
     public var replaces: [ReplacedObject]
+    /// Where the masks come from, when they were given and not made here: then there are neither models nor a template set.
+    public var conversion: Conversion?
 
     public init(softwareVersion: String, models: [Model], templateSet: String, templateSetVersion: String,
                 deviceSerialNumber: String, contentDate: Date, timeZone: TimeZone = .current,
@@ -112,6 +121,13 @@ public struct ResultContext: Sendable {
         self.contentDate = contentDate
         self.timeZone = timeZone
         self.replaces = replaces
+    }
+
+    /// Of objects made from given masks.
+    public init(softwareVersion: String, conversion: Conversion, deviceSerialNumber: String, contentDate: Date, timeZone: TimeZone = .current) {
+        self.init(softwareVersion: softwareVersion, models: [], templateSet: "", templateSetVersion: "", deviceSerialNumber: deviceSerialNumber,
+                  contentDate: contentDate, timeZone: timeZone)
+        self.conversion = conversion
     }
 }
 

@@ -70,8 +70,8 @@ public enum SegmentationWriter {
         try d.copy(.patientPosition, from: header.source)
         try d.set(.imageType, ["DERIVED", "PRIMARY"])
         try d.setDateTime(header.context.contentDate, in: header.timeZone, date: .contentDate, time: .contentTime)
-        try d.set(.contentLabel, "AUTO_UNAPPROVED")
-        try d.set(.contentDescription, "Automatic contours, not reviewed" + (header.replaced == nil ? "" : "; replaces an earlier result"))
+        try d.set(.contentLabel, header.label.replacing(" ", with: "_"))
+        try d.set(.contentDescription, header.title + (header.replaced == nil ? "" : "; replaces an earlier result"))
         // No person made it.
         try d.set(.contentCreatorName, "")
         try d.set(.burnedInAnnotation, "NO")
@@ -119,8 +119,9 @@ public enum SegmentationWriter {
         try item.set(.segmentNumber, number)
         try item.set(.segmentLabel, plain(segment.name, 64))
         try item.set(.segmentDescription, segment.remark)
-        try item.set(.segmentAlgorithmType, "AUTOMATIC")
-        try item.set(.segmentAlgorithmName, ResultHeader.algorithm)
+        let author = header.author(of: segment)
+        try item.set(.segmentAlgorithmType, author.method.rawValue)
+        if author.method != .manual { try item.set(.segmentAlgorithmName, plain(author.name ?? "Unknown", 64)) }
         try item.set(.recommendedDisplayCIELabValue, cieLab(segment.color))
         try item.set(.trackingID, plain(segment.name, 64))
         try item.set(.trackingUID, header.trackingUID(segment.name))
@@ -129,12 +130,13 @@ public enum SegmentationWriter {
         if let laterality = segment.laterality {
             try item.items(.segmentedPropertyTypeCodeSequence)[0].set(.segmentedPropertyTypeModifierCodeSequence, laterality)
         }
-        let algorithm = try item.addItem(.segmentationAlgorithmIdentificationSequence)
-        try algorithm.set(.algorithmFamilyCodeSequence, CodedConcept(value: "123110", scheme: "DCM", meaning: "Artificial Intelligence"))
-        try algorithm.set(.algorithmName, ResultHeader.algorithm)
-        try algorithm.set(.algorithmVersion, plain(header.context.softwareVersion, 64))
-        try algorithm.set(.algorithmParameters, plain(header.provenance, 10240))
-        try algorithm.set(.algorithmSource, ResultHeader.manufacturer)
+        guard let algorithm = author.algorithm else { return }
+        let identification = try item.addItem(.segmentationAlgorithmIdentificationSequence)
+        try identification.set(.algorithmFamilyCodeSequence, algorithm.family)
+        try identification.set(.algorithmName, plain(algorithm.name, 64))
+        try identification.set(.algorithmVersion, plain(algorithm.version, 64))
+        if let parameters = algorithm.parameters { try identification.set(.algorithmParameters, plain(parameters, 10240)) }
+        if let source = algorithm.source { try identification.set(.algorithmSource, plain(source, 64)) }
     }
 
     private static func writeDimensions(_ d: DataSet, _ organization: UID) throws {

@@ -38,9 +38,9 @@ public enum StructureSetWriter {
     }
 
     private static func writeStructureSet(_ d: DataSet, _ header: ResultHeader, missing: [String]) throws {
-        try d.set(.structureSetLabel, "AUTO UNAPPROVED")
-        try d.set(.structureSetName, "Automatic contours, not reviewed")
-        try d.set(.structureSetDescription, plain("Automatic contours by \(ResultHeader.algorithm), not reviewed. \(header.provenance)."
+        try d.set(.structureSetLabel, header.label)
+        try d.set(.structureSetName, header.title)
+        try d.set(.structureSetDescription, plain(header.account
             + (header.replaced == nil ? "" : " Replaces an earlier structure set, its predecessor.")
             + (header.series.isLossy ? " Source images were compressed with loss." : "")
             + (missing.isEmpty ? "" : " Without contours: \(missing.joined(separator: ", "))."), 1024))
@@ -79,8 +79,8 @@ public enum StructureSetWriter {
         try roi.set(.referencedFrameOfReferenceUID, header.series.frameOfReferenceUID)
         try roi.set(.roiName, plain(segment.name, 64))
         try roi.set(.roiDescription, plain(absence.map { "No contours: \($0)" } ?? segment.remark, 1024))
-        try roi.set(.roiGenerationAlgorithm, "AUTOMATIC")
-        try roi.set(.roiGenerationDescription, plain("\(ResultHeader.algorithm) \(header.context.softwareVersion), "
+        try roi.set(.roiGenerationAlgorithm, header.author(of: segment).method.rawValue)
+        try roi.set(.roiGenerationDescription, plain(segment.author.map { $0.name ?? "Author not named" } ?? "\(ResultHeader.algorithm) \(header.context.softwareVersion), "
             + "template set \(header.context.templateSet) \(header.context.templateSetVersion)", 64))
     }
 
