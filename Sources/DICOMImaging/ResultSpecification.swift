@@ -46,11 +46,6 @@ public struct SegmentationOptions: Codable, Sendable, Hashable {
     }
 }
 
-/// How captures and documents are drawn.
-public struct CaptureOptions: Codable, Sendable, Hashable {
-    public init() {}
-}
-
 /// How measurements are reported.
 public struct MeasurementOptions: Codable, Sendable, Hashable {
     public init() {}
