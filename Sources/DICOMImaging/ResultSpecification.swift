@@ -45,8 +45,3 @@ public struct SegmentationOptions: Codable, Sendable, Hashable {
         self.emptyFrames = emptyFrames
     }
 }
-
-/// How measurements are reported.
-public struct MeasurementOptions: Codable, Sendable, Hashable {
-    public init() {}
-}
