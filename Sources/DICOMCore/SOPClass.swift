@@ -9,6 +9,7 @@ public enum SOPClass {
     public static let secondaryCaptureImageStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.7")
     public static let multiFrameTrueColorSecondaryCaptureImageStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.7.4")
     public static let segmentationStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.66.4")
+    public static let labelMapSegmentationStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.66.7")
     public static let rtStructureSetStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.481.3")
     public static let rtDoseStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.481.2")
     public static let rtPlanStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.481.5")

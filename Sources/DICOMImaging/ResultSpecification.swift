@@ -31,17 +31,3 @@ public enum ResultSpecification: Codable, Sendable, Hashable {
 public enum ResultKind: String, Codable, Sendable, CaseIterable {
     case segmentation = "SEG", structureSet = "RTSTRUCT", overlay = "OVERLAY", summary = "SUMMARY", measurements = "SR", document = "PDF"
 }
-
-/// How a SEG is written.
-public struct SegmentationOptions: Codable, Sendable, Hashable {
-    /// How pixels tell segments (Segmentation Type, PS3.3 C.8.20.2).
-    public enum Form: String, Codable, Sendable, CaseIterable { case binary, labelmap, fractional }
-    public var form: Form
-    /// Whether frames without a pixel are written too, for readers that want each slice.
-    public var emptyFrames: Bool
-
-    public init(form: Form = .binary, emptyFrames: Bool = false) {
-        self.form = form
-        self.emptyFrames = emptyFrames
-    }
-}

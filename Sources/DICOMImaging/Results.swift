@@ -28,7 +28,8 @@ public struct ResultSegment: Sendable {
     public var confidence: Double?
     /// On the volume's grid (`CTSeries.volume`), from which the writers bring it onto the source's slices; anything but `segmented` needs none.
     public var mask: Mask?
-    /// How likely each voxel belongs to it, on the mask's grid; nil where only the mask is known.
+    /// How likely each voxel belongs to it, on the mask's grid; the mask are those from `ProbabilityMap.inside` on.
+    /// Nil where only the mask is known.
     public var probabilities: ProbabilityMap?
     /// The mask on the source's own slices where it was given there, to be written as it is; nil where the writers bring `mask` onto them.
     public var sourceMask: SourceMask?

@@ -163,6 +163,26 @@ extension SourceGrid {
         return SourceMask(grid: self, voxels: Self.carry(mask.voxels, from: workingPlanes, to: planes))
     }
 
+    /// Probabilities of the working grid on the slices of the source, linearly interpolated; `mask` is what `sourceMask` made of theirs.
+    ///
+    /// Where interpolation lands on the other side of one half than the mask, which ties and rims decide, it is moved to the nearest
+    /// value on the mask's side: at every pixel, the mask is what is at least `ProbabilityMap.inside`.
+    public func sourceProbabilities(_ map: ProbabilityMap, of mask: SourceMask) -> SourceProbabilities {
+        precondition(map.geometry == working && mask.grid == self)
+        guard !isRegular else { return SourceProbabilities(grid: self, voxels: map.voxels) }
+        let plane = columns * rows
+        var result = mask.voxels.map { $0 == 0 ? 0 : ProbabilityMap.inside }
+        workingPlanes.carry(to: planes, isEmpty: { $0 < map.voxels.box.lower.z || $0 > map.voxels.box.upper.z }, load: { slice, into in
+            for (n, value) in map.voxels.plane(slice).enumerated() { into[n] = Float(value) }
+        }, store: { slice, from in
+            for n in 0..<plane where !from[n].isNaN {
+                let value = UInt8(from[n].rounded())
+                result[slice * plane + n] = mask.voxels[slice * plane + n] == 0 ? min(value, ProbabilityMap.inside - 1) : max(value, ProbabilityMap.inside)
+            }
+        })
+        return SourceProbabilities(grid: self, voxels: BoxedVoxels(size: [columns, rows, slices], voxels: result))
+    }
+
     /// A mask of the source's slices on the working grid, by the same rule.
     public func workingMask(_ mask: SourceMask) -> Mask {
         precondition(mask.grid == self)

@@ -23,18 +23,3 @@ public struct Mask: Sendable {
         self.voxels = voxels
     }
 }
-
-/// How likely each voxel of a volume's grid belongs to a structure.
-public struct ProbabilityMap: Sendable {
-    /// From this value on a voxel is inside: the mask of a map are the voxels of at least half its range.
-    public static let inside: UInt8 = 128
-    public let geometry: VolumeGeometry
-    /// 0 (outside for sure) to 255 (inside for sure), column fastest, then row, then slice.
-    public var voxels: [UInt8]
-
-    public init(geometry: VolumeGeometry, voxels: [UInt8]) {
-        precondition(voxels.count == geometry.count)
-        self.geometry = geometry
-        self.voxels = voxels
-    }
-}

@@ -39,8 +39,19 @@ public struct StructureOutcome: Sendable {
     public let confidence: Double?
     /// On the CT's own grid; nil unless segmented.
     public let mask: Mask?
+    /// How likely each voxel is inside, on the mask's grid; the mask are those from `ProbabilityMap.inside` on.
+    public let probabilities: ProbabilityMap?
     /// The localised box in patient space; nil where there is none.
     public let boxLPS: Bounds?
+
+    public init(definition: StructureDefinition, state: StructureState, confidence: Double?, mask: Mask?, probabilities: ProbabilityMap? = nil, boxLPS: Bounds?) {
+        self.definition = definition
+        self.state = state
+        self.confidence = confidence
+        self.mask = mask
+        self.probabilities = probabilities
+        self.boxLPS = boxLPS
+    }
 }
 
 /// What contouring is doing, for a progress line.

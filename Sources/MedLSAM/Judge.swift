@@ -39,8 +39,9 @@ struct Judge: Sendable {
 
     func outcome(_ definition: StructureDefinition, _ all: [String: PlacedStructure], _ segmented: SegmentedStructure?) -> StructureOutcome {
         let placed = all[definition.name]
-        func outcome(_ state: StructureState, _ confidence: Double?, _ mask: Mask? = nil) -> StructureOutcome {
-            StructureOutcome(definition: definition, state: state, confidence: confidence, mask: mask, boxLPS: placed?.bounds)
+        func outcome(_ state: StructureState, _ confidence: Double?, _ segmented: SegmentedStructure? = nil) -> StructureOutcome {
+            StructureOutcome(definition: definition, state: state, confidence: confidence, mask: segmented?.mask,
+                             probabilities: segmented?.probabilities, boxLPS: placed?.bounds)
         }
         guard let placed, isInFieldOfView(placed), isRegionShown(all) else { return outcome(.notInFieldOfView, nil) }
         let ingredients = ingredients(definition.name, placed, segmented)
@@ -49,7 +50,7 @@ struct Judge: Sendable {
         guard let segmented, confidence >= Self.leastConfidence else {
             return outcome(.withheld(reason: ingredients.min { $0.value < $1.value }!.doubt), confidence)
         }
-        return outcome(.segmented, confidence, segmented.mask)
+        return outcome(.segmented, confidence, segmented)
     }
 
     private func isInFieldOfView(_ structure: PlacedStructure) -> Bool { visibleShare(structure) >= Self.visibleShare }

@@ -1,9 +1,12 @@
+import Foundation
 import ImagingGeometry
 import ModelRuntime
 
 /// A structure's mask and how the network judged it.
 struct SegmentedStructure: Sendable {
     let mask: Mask
+    /// How likely each voxel is inside; the mask are those from `ProbabilityMap.inside` on.
+    let probabilities: ProbabilityMap
     /// The decoder's own estimate of its masks' overlap with the truth, mean over planes, 0 to 1.
     let predictedIoU: Double
     /// Dice of the network's mask alone with the supports' mean shape.
@@ -38,6 +41,9 @@ struct Segmenter: Sendable {
     static let contrastMM = 1.5, logitMM = 0.15
     /// The network's logits are limited to this, so that it can be outvoted.
     static let logitLimit = 4.0
+    /// How many mm of a voxel's score make it e times as likely to be inside as outside: half a plane step, which is how far from
+    /// the surface the planes leave a voxel in doubt.
+    static let softnessMM = 1.25
 
     /// Masks on the volume's own grid; none for a structure of which no plane shows anything.
     func segment(_ volume: Volume, _ working: WorkingVolume, _ structures: [String: PlacedStructure], contrasts: [String: Contrast], progress: @escaping Progress) throws -> [String: SegmentedStructure] {
@@ -116,12 +122,14 @@ struct Segmenter: Sendable {
                                _ working: WorkingVolume, on geometry: VolumeGeometry) -> SegmentedStructure? {
         let planes = planes.filter { $0.answers[name] != nil }
         guard !planes.isEmpty, let box = geometry.voxels(within: structure.bounds.expanded(byMM: reachMM)) else { return nil }
-        var mask = Mask(empty: geometry)
+        var mask = Mask(empty: geometry), likely = [UInt8](repeating: 0, count: box.size.x * box.size.y * box.size.z)
+        var at = -1
         var both = 0, network = 0, shape = 0
         let reader = PlaneReader(name: name, planes: planes)
         for k in box.lower.z...box.upper.z {
             for j in box.lower.y...box.upper.y {
                 for i in box.lower.x...box.upper.x {
+                    at += 1
                     let position = geometry.indexToPatient([Double(i), Double(j), Double(k)])
                     let distance = structure.distance(at: position)
                     guard distance > -reachMM, let logit = reader.logit(at: position) else { continue }
@@ -130,14 +138,42 @@ struct Segmenter: Sendable {
                     if logit > 0 && distance > 0 { both += 1 }
                     let seen = contrast?.logRatio(working.intensity(at: position)) ?? 0
                     let limited = min(max(Double(logit), -logitLimit), logitLimit)
-                    if distance + contrastMM * seen + logitMM * limited > 0 { mask.voxels[geometry.offset([i, j, k])] = 1 }
+                    likely[at] = probability(ofScoreMM: distance + contrastMM * seen + logitMM * limited)
+                    if likely[at] >= ProbabilityMap.inside { mask.voxels[geometry.offset([i, j, k])] = 1 }
                 }
             }
         }
         let whole = mask.largestComponent().fillingHolesPerSlice()
         guard !whole.isEmpty else { return nil }
         let iou = planes.reduce(0) { $0 + $1.answers[name]!.iou } / Double(planes.count)
-        return SegmentedStructure(mask: whole, predictedIoU: min(max(iou, 0), 1), agreement: 2 * Double(both) / Double(max(1, network + shape)))
+        let probabilities = ProbabilityMap(geometry: geometry, voxels: BoxedVoxels(size: geometry.size, box: box, values: likely)).agreeing(with: whole)
+        return SegmentedStructure(mask: whole, probabilities: probabilities, predictedIoU: min(max(iou, 0), 1), agreement: 2 * Double(both) / Double(max(1, network + shape)))
+    }
+}
+
+extension Segmenter {
+    /// The probability of a voxel's score, 0 to 255: logistic, at least `ProbabilityMap.inside` exactly where the score is positive.
+    static func probability(ofScoreMM score: Double) -> UInt8 {
+        let half = Double(ProbabilityMap.inside), doubt = half / (1 + exp(score.magnitude / softnessMM))
+        return UInt8(score > 0 ? max(half, (2 * half - 1 - 2 * doubt).rounded()) : min(half - 1, (2 * doubt).rounded()))
+    }
+}
+
+extension ProbabilityMap {
+    /// The map where a mask overrules it: what the mask takes in is at least `inside`, what it leaves out less, by no more than that needs.
+    func agreeing(with mask: Mask) -> ProbabilityMap {
+        precondition(mask.geometry == geometry)
+        var voxels = voxels, at = 0
+        for k in voxels.box.lower.z...voxels.box.upper.z {
+            for j in voxels.box.lower.y...voxels.box.upper.y {
+                for i in voxels.box.lower.x...voxels.box.upper.x {
+                    let value = voxels.values[at]
+                    voxels.values[at] = mask.voxels[geometry.offset([i, j, k])] == 0 ? min(value, Self.inside - 1) : max(value, Self.inside)
+                    at += 1
+                }
+            }
+        }
+        return ProbabilityMap(geometry: geometry, voxels: voxels)
     }
 }
 

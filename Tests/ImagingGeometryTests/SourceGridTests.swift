@@ -87,6 +87,36 @@ import Testing
         }
     }
 
+    @Test func probabilitiesComeOntoTheSlicesWithTheMaskAtTheirHalf() throws {
+        var random = Seeded(5)
+        for n in 0..<12 {
+            let grid = try grid(&random, tilted: n % 3 != 0, even: n % 3 == 1), working = grid.working
+            // Falls evenly from the middle outwards along one direction, so that interpolation must give it back; 0 beyond a box.
+            let middle = working.centreLPS, fall = 100 / (working.extentMM * working.extentMM).sum().squareRoot()
+            func likely(_ p: SIMD3<Double>) -> Double { 128 + ramp(p - middle) / 38.0.squareRoot() * fall }
+            let map = ProbabilityMap(geometry: working, voxels: (0..<working.count).map {
+                let index = working.index(atOffset: $0)
+                return index.x < working.size.x / 4 ? 0 : UInt8(likely(working.indexToPatient(SIMD3<Double>(index))).rounded())
+            })
+            #expect(map.voxels.box.lower.x == working.size.x / 4)
+            let mask = grid.sourceMask(Mask(geometry: working, voxels: (0..<working.size.z).flatMap { map.voxels.plane($0).map { $0 >= 128 ? 1 : 0 } }))
+            let found = grid.sourceProbabilities(map, of: mask)
+            var compared = 0
+            for slice in 0..<grid.slices {
+                let pixels = found.pixels(ofSlice: slice)
+                #expect(pixels.map { $0 >= ProbabilityMap.inside ? 1 : 0 } == Array(mask.voxels[mask.range(ofSlice: slice)]))
+                for (n, value) in pixels.enumerated() {
+                    let position = grid.pixelToPatient([Double(n % grid.columns), Double(n / grid.columns)], slice: slice), index = working.patientToIndex(position)
+                    guard index.x > Double(working.size.x / 4 + 1), index.min() >= 1, all(index .<= SIMD3<Double>(working.size &- 2)) else { continue }
+                    compared += 1
+                    // Both the map's values and the result are rounded; at the half the mask decides.
+                    #expect((Double(value) - likely(position)).magnitude <= 2.01)
+                }
+            }
+            #expect(compared > 500)
+        }
+    }
+
     @Test func aMaskComesBackOntoTheSlicesInPlaceAndInSize() throws {
         var random = Seeded(4)
         for n in 0..<9 {

@@ -31,6 +31,30 @@ import Testing
         #expect(outcome.confidence! > 0.6)
     }
 
+    @Test func theMaskIsWhatIsMoreLikelyInsideThanOut() throws {
+        let phantom = BallPhantom(), grid = phantom.grid(), outcome = try found(phantom, grid)
+        let map = try #require(outcome.probabilities), mask = try #require(outcome.mask)
+        #expect(map.geometry == mask.geometry && map.voxels.box.size.x < grid.size.x)
+        let likely = (0..<grid.size.z).flatMap { map.voxels.plane($0) }
+        #expect(likely.map { $0 >= ProbabilityMap.inside ? 1 : 0 } == mask.voxels)
+        // It says more than the mask: sure in the middle, in doubt at the surface.
+        #expect(Set(likely).count > 20 && likely.max()! > 220)
+    }
+
+    @Test func aMaskOverrulesItsProbabilitiesByNoMoreThanItMust() {
+        let grid = VolumeGeometry(size: [6, 1, 1], spacingMM: .one, originLPS: .zero)
+        let map = ProbabilityMap(geometry: grid, voxels: [0, 100, 200, 20, 140, 127])
+        #expect(map.agreeing(with: Mask(geometry: grid, voxels: [0, 0, 1, 1, 0, 0])).voxels.plane(0) == [0, 100, 200, 128, 127, 127])
+    }
+
+    @Test func aHigherScoreIsNeverLessLikelyAndAPositiveOneIsInside() {
+        let scores = stride(from: -20.0, through: 20, by: 0.01).map { $0 } + [-1e-12, 0, 1e-12, 1e9, -1e9]
+        let likely = scores.sorted().map { ($0, Segmenter.probability(ofScoreMM: $0)) }
+        #expect(zip(likely, likely.dropFirst()).allSatisfy { $0.1 <= $1.1 })
+        #expect(likely.allSatisfy { ($0.0 > 0) == ($0.1 >= ProbabilityMap.inside) })
+        #expect(likely.first!.1 == 0 && likely.last!.1 == 255)
+    }
+
     @Test func theSameVolumeAndSeedGiveTheSameResultOnAnyNumberOfThreads() throws {
         let phantom = BallPhantom(), grid = phantom.grid()
         let one = try found(phantom, grid), two = try found(phantom, grid, threads: 3)
