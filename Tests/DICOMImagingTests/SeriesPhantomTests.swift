@@ -19,7 +19,7 @@ import Testing
         try withSeries(phantom, change: change) { paths in
             let error = try #require(throws: ImagingError.self) { try CTSeries.read(paths: paths) }
             #expect(error.message.contains(phantom.seriesInstanceUID.string), "\(error)")
-            #expect(!error.message.contains("PHANTOM"), "\(error)")
+            for value in ["PHANTOM", "OTHER", "19710101"] { #expect(!error.message.contains(value), "\(error)") }
             return error
         }
     }
@@ -145,9 +145,12 @@ import Testing
     }
 
     private static let spoils: [Spoil] = [
-        .init(name: "patient ID", code: .inconsistent, words: "differ in patient") { try $0.set(.patientID, "OTHER") },
-        .init(name: "patient name", code: .inconsistent, words: "differ in patient") { try $0.set(.patientName, "OTHER") },
-        .init(name: "birth date", code: .inconsistent, words: "differ in patient") { try $0.set(.patientBirthDate, "19710101") },
+        .init(name: "patient ID", code: .inconsistent, words: "differ in PatientID (0010,0020)") { try $0.set(.patientID, "OTHER") },
+        .init(name: "issuer", code: .inconsistent, words: "differ in IssuerOfPatientID (0010,0021)") { try $0.set(.issuerOfPatientID, "OTHER") },
+        .init(name: "patient name", code: .inconsistent, words: "differ in PatientName (0010,0010)") { try $0.set(.patientName, "OTHER") },
+        .init(name: "birth date", code: .inconsistent, words: "differ in PatientBirthDate (0010,0030)") { try $0.set(.patientBirthDate, "19710101") },
+        .init(name: "no birth date", code: .inconsistent, words: "differ in PatientBirthDate (0010,0030)") { $0.remove(.patientBirthDate) },
+        .init(name: "sex", code: .inconsistent, words: "differ in PatientSex (0010,0040)") { try $0.set(.patientSex, "F") },
         .init(name: "study", code: .inconsistent, words: "Study Instance UID") { try $0.set(.studyInstanceUID, "1.2.3") },
         .init(name: "frame of reference", code: .inconsistent, words: "Frame of Reference UID") { try $0.set(.frameOfReferenceUID, "1.2.3") },
         .init(name: "no position", code: .unreadable, words: "Image Position") { $0.remove(.imagePositionPatient) },

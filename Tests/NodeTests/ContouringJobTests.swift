@@ -95,6 +95,10 @@ private struct FakeEngine: ContouringEngine {
         guard case .finished = try answer(paths) else { Issue.record("not finished"); return }
         guard case .refused(let gap) = try answer(Array(paths[...2] + paths[4...])) else { Issue.record("not refused"); return }
         #expect(gap.contains("1.2"))
+        let stranger = try Bench.dataSet(sop: "1.1.3", patient: "P2", z: 3)
+        try stranger.write(to: paths[2])
+        guard case .refused(let mixed) = try answer(paths) else { Issue.record("not refused"); return }
+        #expect(mixed == "Series 1.2 rejected: instance 1.1.1 and instance 1.1.3 differ in PatientID (0010,0020).")
         try Data("not DICOM".utf8).write(to: URL(fileURLWithPath: paths[0]))
         guard case .failed = try answer(paths) else { Issue.record("not failed"); return }
         guard case .stumbled = try answer(paths, engine: { throw POSIXError(.ENOSPC) }) else { Issue.record("not stumbled"); return }

@@ -221,7 +221,7 @@ extension CTSlice {
             let difference: String? =
                 if slice.header.seriesInstanceUID != first.header.seriesInstanceUID { "Series Instance UID" }
                 else if slice.header.studyInstanceUID != first.header.studyInstanceUID { "Study Instance UID" }
-                else if slice.patient != first.patient { "patient (ID, name or birth date)" }
+                else if slice.patient != first.patient { zip(CTSlice.patientTags, zip(slice.patient, first.patient)).first { $1.0 != $1.1 }!.0.description }
                 else if slice.frameOfReferenceUID != first.frameOfReferenceUID { "Frame of Reference UID" }
                 else { nil }
             if let difference { throw Refusal(.inconsistent, "\(first.name) and \(slice.name) differ in \(difference)") }

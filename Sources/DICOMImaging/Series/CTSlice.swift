@@ -17,8 +17,11 @@ struct CTSlice: Sendable {
     let pixelSpacingMM: SIMD2<Double>
     /// Nil where its pixels never lost anything.
     let lossyCompression: LossyCompression?
-    /// What must agree within a patient; compared, never printed.
+    /// The values of `patientTags`; compared, never printed.
     let patient: [String]
+
+    /// What must agree among a series' instances beside UIDs, since a result bears it (PS3.3 C.7.1.1).
+    static let patientTags: [Tag] = [.patientID, .issuerOfPatientID, .patientName, .patientBirthDate, .patientSex]
 
     init(_ dataSet: DataSet, header: SliceHeader, path: String) throws(Refusal) {
         let format = try PixelFormat(dataSet)
@@ -52,7 +55,7 @@ struct CTSlice: Sendable {
             throw Refusal(.unreadable, "Image Orientation (Patient) is no pair of unit vectors at a right angle (off by \(fault), tolerance \(SliceStack.orientationTolerance))")
         }
         (frameOfReferenceUID, positionLPS, columnIndexDirection, rowIndexDirection, pixelSpacingMM) = (frame, position, a, b, spacing)
-        patient = [.patientID, .patientName, .patientBirthDate].map { dataSet.string($0) ?? "" }
+        patient = Self.patientTags.map { dataSet.string($0) ?? "" }
         lossyCompression = LossyCompression(dataSet, format: format)
     }
 }
