@@ -37,7 +37,7 @@ let package = Package(
         .systemLibrary(name: "CZlib"),
         .target(name: "DICOMCore", dependencies: ["CDCMTK", crypto]),
         .target(name: "DICOMNetwork", dependencies: ["DICOMCore", "CDCMTK", logging]),
-        .target(name: "ImagingGeometry"),
+        .target(name: "ImagingGeometry", swiftSettings: optimised),
         .target(name: "DICOMImaging", dependencies: ["DICOMCore", "ImagingGeometry", "CGDCM", "CZlib"], swiftSettings: optimised),
         .target(name: "ModelRuntime", dependencies: ["COpenVINO", crypto]),
         .target(name: "MedLSAM", dependencies: ["ImagingGeometry", "ModelRuntime"], swiftSettings: optimised),

@@ -68,6 +68,13 @@ public struct SourceProbabilities: Sendable {
     /// (column, row, slice) of the grid.
     public let voxels: BoxedVoxels
 
+    /// Values on slices of the same size.
+    public init(grid: SourceGrid, voxels: BoxedVoxels) {
+        precondition(voxels.size == [grid.columns, grid.rows, grid.slices])
+        self.grid = grid
+        self.voxels = voxels
+    }
+
     /// The pixels of a slice, column fastest.
     public func pixels(ofSlice slice: Int) -> [UInt8] { voxels.plane(slice) }
 }

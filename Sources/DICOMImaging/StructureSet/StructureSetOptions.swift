@@ -1,3 +1,5 @@
+import Foundation
+
 /// How an RT Structure Set is written; as it stands, profile `generic`.
 ///
 /// Structures are named in the maps as the template set names them (TG-263), whatever their ROI is then called.
@@ -18,7 +20,7 @@ public struct StructureSetOptions: Codable, Sendable, Hashable {
     public enum AtLimit: String, Codable, Sendable, CaseIterable {
         /// Its tolerance is raised, to `largestToleranceMM` at most, and stated with the structure; what is still too long is split.
         case simplify
-        /// It is cut along a line between pixels into parts that together are the same region.
+        /// It is cut along a line between pixels into parts that together are the same region: no pixel changes.
         case split
     }
 
@@ -38,7 +40,7 @@ public struct StructureSetOptions: Codable, Sendable, Hashable {
     public var maximumPoints: Int?
     /// The longest Contour Data in bytes; nil for no limit. What is longer than 65,534 makes the object Implicit VR Little Endian.
     public var maximumContourBytes: Int? = 65_534
-    public var atLimit = AtLimit.simplify
+    public var atLimit = AtLimit.split
     /// The most that a limit may raise a contour's tolerance to, in millimetres.
     public var largestToleranceMM = 1.0
     /// Decimals of coordinates in millimetres.
@@ -60,4 +62,64 @@ public struct StructureSetOptions: Codable, Sendable, Hashable {
     public var implicitVR = false
 
     public init() {}
+}
+
+extension StructureSetOptions {
+    /// The least that a point limit may be: what a single pixel's contour needs, with some to spare.
+    public static let leastPoints = 16
+    /// The least that a limit of Contour Data may be: `leastPoints` points of three values, each of the 16 characters of a DS.
+    public static let leastContourBytes = leastPoints * 3 * 17
+
+    /// What in them no structure set can follow, a phrase each; empty when all is well.
+    public var problems: [String] {
+        var problems: [String] = []
+        func demand(_ isMet: Bool, _ problem: String) { if !isMet { problems.append(problem) } }
+        func isText(_ text: String, _ length: Int) -> Bool {
+            !text.trimmingCharacters(in: .whitespaces).isEmpty && text.count <= length && text.unicodeScalars.allSatisfy { (0x20...0x7E).contains($0.value) && $0 != "\\" }
+        }
+        for (value, name) in [(smallestIslandMM2, "smallestIslandMM2"), (smallestPieceML, "smallestPieceML"), (smoothingMM, "smoothingMM"),
+                              (toleranceMM ?? 0, "toleranceMM"), (largestToleranceMM, "largestToleranceMM")] {
+            demand(value >= 0 && value <= 1000, "\(name) must be from 0 to 1000")
+        }
+        demand(maximumPoints ?? .max >= Self.leastPoints, "maximumPoints must be at least \(Self.leastPoints)")
+        demand(maximumContourBytes ?? .max >= Self.leastContourBytes, "maximumContourBytes must be at least \(Self.leastContourBytes)")
+        demand((2...3).contains(decimals), "decimals must be 2 or 3")
+        demand((4...64).contains(nameLength), "nameLength must be from 4 to 64")
+        for (structure, name) in names.sorted(by: { $0.key < $1.key }) {
+            demand(isText(name, nameLength), "name of \(structure) must have 1 to \(nameLength) ASCII characters, no backslash")
+        }
+        for (structure, label) in labels.sorted(by: { $0.key < $1.key }) {
+            demand(isText(label, 16), "label of \(structure) must have 1 to 16 ASCII characters, no backslash")
+        }
+        let types = interpretedTypes.map { ("interpretedType of \($0.key)", $0.value) }.sorted { $0.0 < $1.0 } + [("interpretedType", interpretedType)]
+        for (name, type) in types {
+            demand(type.count <= 16 && type.allSatisfy { $0.isASCII && ($0.isUppercase || $0.isNumber || $0 == "_" || $0 == " ") },
+                   "\(name) must have at most 16 capital letters, digits, spaces or underscores")
+        }
+        return problems
+    }
+
+    /// All options in one string, the same for equal ones.
+    var variant: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = .sortedKeys
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        }
+    }
+
+    /// The ROI names of structures: by the map, cut to length, and numbered from the second of equal ones on.
+    func roiNames(of structures: [String]) -> [String] {
+        var taken: Set<String> = []
+        return structures.map { structure in
+            let whole = plain(names[structure] ?? structure, nameLength)
+            var name = whole, number = 2
+            while !taken.insert(name).inserted {
+                let suffix = "_\(number)"
+                name = whole.prefix(nameLength - suffix.count) + suffix
+                number += 1
+            }
+            return name
+        }
+    }
 }
