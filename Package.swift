@@ -42,7 +42,7 @@ let package = Package(
         .target(name: "ModelRuntime", dependencies: ["COpenVINO", crypto]),
         .target(name: "MedLSAM", dependencies: ["ImagingGeometry", "ModelRuntime"], swiftSettings: optimised),
         .target(name: "NodeStore", dependencies: [grdb]),
-        .target(name: "NodeConfiguration", dependencies: ["DICOMCore", "CRE2", yams]),
+        .target(name: "NodeConfiguration", dependencies: ["DICOMCore", "DICOMImaging", "CRE2", yams]),
         .target(name: "Node", dependencies: [
             "DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM",
             "NodeStore", "NodeConfiguration", crypto, lifecycle, signals, logging,

@@ -14,6 +14,8 @@ struct ResultHeader {
     /// Headers of one source instance.
     let source: DataSet
     let context: ResultContext
+    /// The objects that those of this kind replace: of a series of captures more than one.
+    let allReplaced: [ReplacedObject]
     /// What settings decide: which structures are drawn, how holes are written.
     let variant: [String]
 
@@ -23,6 +25,7 @@ struct ResultHeader {
         series = contoured.series
         source = contoured.source
         context = contoured.context
+        allReplaced = contoured.replaced(by: kind)
         self.variant = variant
     }
 
@@ -34,8 +37,8 @@ struct ResultHeader {
             + (context.conversion.map { ["conversion", $0.digest] } ?? []))
     }
 
-    /// The object of its own class that this one replaces.
-    var replaced: ReplacedObject? { context.replaces.first { $0.sopClassUID == sopClassUID } }
+    /// The object that this one replaces.
+    var replaced: ReplacedObject? { allReplaced.first }
 
     /// Identifies a structure of the source series across results.
     func trackingUID(_ name: String) -> UID { .derived(from: ["tracking", series.seriesInstanceUID.string, name]) }

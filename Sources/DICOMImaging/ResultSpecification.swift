@@ -25,6 +25,18 @@ public enum ResultSpecification: Codable, Sendable, Hashable {
         case .document: .document
         }
     }
+
+    /// How people tell it from others of a job: the kind, and of a SEG its form where that is not BINARY, such as `SR of SEG LABELMAP`.
+    public var name: String {
+        func seg(_ options: SegmentationOptions) -> String {
+            ResultKind.segmentation.rawValue + (options.form == .binary ? "" : " \(options.form.rawValue.uppercased())")
+        }
+        return switch self {
+        case .segmentation(let options): seg(options)
+        case .measurements(_, of: let options?) where options.form != .binary: "\(kind.rawValue) of \(seg(options))"
+        default: kind.rawValue
+        }
+    }
 }
 
 /// The kinds of objects that a result is told in.

@@ -63,6 +63,8 @@ public struct ContouredSeries {
     public let context: ResultContext
     /// What is drawn for each of the segments.
     let drawings: [ResultSegment.Drawing]
+    /// What an object is made for, which tells those that it replaces from others of its kind; nil where one of a kind is made.
+    var specification: ResultSpecification?
 
     /// Throws `otherGrid` when a mask is not on the series' grid.
     public init(segments: [ResultSegment], series: CTSeries, source: DataSet, context: ResultContext) throws {
@@ -71,6 +73,14 @@ public struct ContouredSeries {
         self.source = source
         self.context = context
         drawings = try segments.map { try $0.drawing(on: series) }
+    }
+
+    /// Those of the replaced objects that an object of a kind takes the place of: one, or a series of captures. They are of the same
+    /// specification, or of the first of that kind where that was not among them.
+    func replaced(by kind: ResultKind) -> [ReplacedObject] {
+        let same = context.replaces.filter { $0.kind == kind }
+        let first = same.first { $0.specification == specification } ?? same.first
+        return same.filter { $0.specification == first?.specification }
     }
 
     /// Throws `nothingSegmented` unless there is a mask to write.
@@ -133,10 +143,15 @@ public struct ResultContext: Sendable {
 }
 
 /// An object that a new one replaces, since slices came late.
-public struct ReplacedObject: Sendable, Hashable {
+public struct ReplacedObject: Codable, Sendable, Hashable {
+    public let kind: ResultKind
+    /// What it was written by; nil where that is not known any more.
+    public let specification: ResultSpecification?
     public let sopClassUID, sopInstanceUID, seriesInstanceUID: UID
 
-    public init(sopClassUID: UID, sopInstanceUID: UID, seriesInstanceUID: UID) {
+    public init(kind: ResultKind, specification: ResultSpecification? = nil, sopClassUID: UID, sopInstanceUID: UID, seriesInstanceUID: UID) {
+        self.kind = kind
+        self.specification = specification
         self.sopClassUID = sopClassUID
         self.sopInstanceUID = sopInstanceUID
         self.seriesInstanceUID = seriesInstanceUID

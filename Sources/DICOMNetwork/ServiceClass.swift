@@ -51,9 +51,14 @@ public enum ServiceClass {
     /// Sends files (C-STORE, PS3.4 annex B), each in its own transfer syntax, an uncompressed one also in explicit or implicit
     /// VR little endian where the peer wants that. As many associations follow each other as 128 contexts each demand.
     ///
-    /// - Parameter each: called with the outcome of each file as soon as it is known.
+    /// - Parameters:
+    ///   - shallSend: asked of each file that can be read, right before it is sent, and told whether the peer accepted its SOP class on the
+    ///     association; a file of which it says no is passed over.
+    ///   - each: called with the outcome of each file as soon as it is known.
     /// - Throws: when an association cannot be opened or breaks; files without an outcome were not, or not surely, taken.
-    public static func store(_ paths: [String], to peer: Peer, each: (StoreOutcome) -> Void) throws(NetworkError) {
+    public static func store(
+        _ paths: [String], to peer: Peer, shallSend: (_ path: String, _ isAccepted: Bool) -> Bool = { _, _ in true }, each: (StoreOutcome) -> Void
+    ) throws(NetworkError) {
         var batch: [Outgoing] = [], proposals: [Proposal] = []
         for path in paths {
             let file: Outgoing
@@ -63,19 +68,21 @@ public enum ServiceClass {
             }
             let new = file.proposals.filter { !proposals.contains($0) }
             if proposals.count + new.count > Proposal.maximum {
-                try send(batch, proposing: proposals, to: peer, each: each)
+                try send(batch, proposing: proposals, to: peer, shallSend, each)
                 (batch, proposals) = ([], file.proposals)
             } else {
                 proposals += new
             }
             batch.append(file)
         }
-        if !batch.isEmpty { try send(batch, proposing: proposals, to: peer, each: each) }
+        if !batch.isEmpty { try send(batch, proposing: proposals, to: peer, shallSend, each) }
     }
 
-    private static func send(_ files: [Outgoing], proposing proposals: [Proposal], to peer: Peer, each: (StoreOutcome) -> Void) throws(NetworkError) {
+    private static func send(
+        _ files: [Outgoing], proposing proposals: [Proposal], to peer: Peer, _ shallSend: (String, Bool) -> Bool, _ each: (StoreOutcome) -> Void
+    ) throws(NetworkError) {
         let association = try RequestedAssociation(to: peer, proposing: proposals)
-        for file in files {
+        for file in files where shallSend(file.path, association.accepts(file.sopClassUID)) {
             let result: Result<DIMSEStatus, NetworkError>
             do { result = .success(try association.store(file)) } catch {
                 guard error.code == .notAccepted || error.code == .cannotRead else { throw error }
@@ -178,6 +185,11 @@ final class RequestedAssociation {
         var error = cdcmtk_error(), status: UInt16 = 0
         guard cdcmtk_association_echo(handle, &status, &error) != 0 else { throw NetworkError(error, on: peer.name) }
         return DIMSEStatus(rawValue: status)
+    }
+
+    /// Whether the peer accepted a SOP class in any of the transfer syntaxes proposed.
+    func accepts(_ sopClass: UID) -> Bool {
+        Message.context(of: sopClass, on: handle) != nil
     }
 
     func store(_ file: Outgoing) throws(NetworkError) -> DIMSEStatus {

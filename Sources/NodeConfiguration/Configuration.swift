@@ -76,6 +76,8 @@ public struct Configuration: Sendable, Equatable {
         /// Whether it is called by TLS, and the subject that its certificate must have then.
         public var tls = false
         public var certificateSubject: String?
+        /// What it gets.
+        public var results = Results()
     }
 
     /// Reads a YAML file; relative paths in it are taken from its folder. All that is wrong with it is reported at once.

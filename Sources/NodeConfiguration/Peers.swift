@@ -47,11 +47,12 @@ extension Configuration {
     /// A destination that names one of the peers, or says itself where it is.
     static func readDestination(_ section: Section, peers: [Peer], tls: TLS?) -> Destination {
         let own = ["aeTitle", "host", "port", "callingAETitle", "tls", "certificateSubject"]
+        let results = Results(section)
         guard let name = section.optionalString("peer") else {
             let destination = Destination(
                 name: section.string("name"), aeTitle: section.aeTitle("aeTitle"), host: section.string("host"), port: section.port("port"),
                 callingAETitle: section.optionalAETitle("callingAETitle"), tls: section.flag("tls", default: false),
-                certificateSubject: section.optionalString("certificateSubject"))
+                certificateSubject: section.optionalString("certificateSubject"), results: results)
             if destination.tls, tls == nil { section.fail("tls", "needs the section tls") }
             if destination.certificateSubject != nil, !destination.tls { section.fail("certificateSubject", "needs tls: true") }
             return destination
@@ -62,6 +63,6 @@ extension Configuration {
         if let peer, peer.host == nil { section.fail("peer", "\(name) has no host and port") }
         return Destination(
             name: section.string("name", default: name), aeTitle: peer?.aeTitle ?? Section.standInTitle, host: peer?.host ?? "", port: peer?.port ?? 1,
-            callingAETitle: peer?.callingAETitle, tls: peer?.tls ?? false, certificateSubject: peer?.certificateSubject)
+            callingAETitle: peer?.callingAETitle, tls: peer?.tls ?? false, certificateSubject: peer?.certificateSubject, results: results)
     }
 }

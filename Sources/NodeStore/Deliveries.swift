@@ -1,13 +1,42 @@
 import Foundation
 import GRDB
 
-/// Where a delivery stands; `sent` only ever follows the peer's success status.
-public enum DeliveryState: String, Sendable, Codable { case pending, sent, failed }
+/// Where a delivery stands; `sent` only ever follows the peer's success status. `standby`: whether it goes at all is open; `omitted`: it
+/// does not.
+public enum DeliveryState: String, Sendable, Codable { case pending, sent, failed, standby, omitted }
+
+/// Of a job's deliveries to one destination, what depends on whether the peer takes objects of a class.
+public enum DeliveryCondition: String, Sendable, Codable {
+    /// The object of that class.
+    case decides
+    /// What goes only beside it.
+    case ifTaken
+    /// What goes in its place.
+    case ifNotTaken
+}
+
+/// A delivery to be made of a job's object.
+public struct NewDelivery: Sendable, Equatable {
+    /// Which of the results it sends, from 0.
+    public let result: Int
+    public let destination: String
+    /// Nil goes always.
+    public let condition: DeliveryCondition?
+
+    public init(result: Int, destination: String, condition: DeliveryCondition? = nil) {
+        self.result = result
+        self.destination = destination
+        self.condition = condition
+    }
+}
 
 /// A result that waits in the outbox for one destination.
 public struct Delivery: Sendable {
-    public let id: Int64
+    public let id, job: Int64
     public let destination: String
+    public let condition: DeliveryCondition?
+    /// Of the object, as people see it.
+    public let name: String
     public let sopInstanceUID: String
     /// Relative to the data folder.
     public let path: String
@@ -15,6 +44,25 @@ public struct Delivery: Sendable {
     public let attempts: Int
     public let created: Date
     public let nextAttempt: Date
+
+    init(_ row: Row) {
+        id = row["id"]
+        job = row["job"]
+        destination = row["destination"]
+        condition = (row["condition"] as String?).flatMap(DeliveryCondition.init)
+        name = row["name"]
+        sopInstanceUID = row["sop_instance_uid"]
+        path = row["path"]
+        attempts = row["attempts"]
+        created = date(row["created"])!
+        nextAttempt = date(row["next_attempt"]) ?? created
+    }
+
+    static let select = """
+        SELECT d.id, r.job, d.destination, d.condition, d.attempts, d.created, d.next_attempt, coalesce(r.name, r.kind) AS name,
+            r.sop_instance_uid, r.path
+        FROM delivery d JOIN result r ON r.id = d.result
+        """
 }
 
 /// What one attempt at a delivery came to.
@@ -33,17 +81,35 @@ extension Store {
         try pool.read { db in
             try Row.fetchAll(
                 db,
-                sql: """
-                    SELECT d.id, d.destination, d.attempts, d.created, d.next_attempt, r.sop_instance_uid, r.path
-                    FROM delivery d JOIN result r ON r.id = d.result
-                    WHERE d.state = 'pending' AND (?1 IS NULL OR d.destination = ?1) ORDER BY d.next_attempt, d.id
-                    """,
+                sql: Delivery.select + " WHERE d.state = 'pending' AND (?1 IS NULL OR d.destination = ?1) ORDER BY d.next_attempt, d.id",
                 arguments: [destination]
-            ).map { row in
-                Delivery(
-                    id: row["id"], destination: row["destination"], sopInstanceUID: row["sop_instance_uid"], path: row["path"],
-                    attempts: row["attempts"], created: date(row["created"])!, nextAttempt: date(row["next_attempt"])!)
+            ).map(Delivery.init)
+        }
+    }
+
+    /// Deliveries of a job to a destination of which it is open whether they go.
+    public func standbyDeliveries(of job: Int64, to destination: String) throws -> [Delivery] {
+        try pool.read { db in
+            try Row.fetchAll(
+                db, sql: Delivery.select + " WHERE d.state = 'standby' AND r.job = ? AND d.destination = ? ORDER BY d.id", arguments: [job, destination]
+            ).map(Delivery.init)
+        }
+    }
+
+    /// Settles which of a job's deliveries to a destination go, before any that depend on it does: at once and for good, so that no
+    /// crash can have both kinds sent, or neither.
+    public func settle(deliveriesOf job: Int64, to destination: String, isTaken: Bool, reason: String, at now: Date) throws {
+        let (goes, stays) = isTaken ? (["ifTaken"], ["ifNotTaken"]) : (["ifNotTaken"], ["decides", "ifTaken"])
+        try groupCommit { db in
+            func set(_ change: String, _ conditions: [String]) throws {
+                try db.execute(
+                    sql: """
+                        UPDATE delivery SET \(change), note = ? WHERE destination = ? AND result IN (SELECT id FROM result WHERE job = ?)
+                            AND condition IN (\(conditions.map { "'\($0)'" }.joined(separator: ", "))) AND state IN ('pending', 'standby')
+                        """, arguments: [reason, destination, job])
             }
+            try set("state = 'pending', next_attempt = \(now.timeIntervalSince1970)", goes)
+            try set("state = 'omitted', next_attempt = NULL", stays)
         }
     }
 

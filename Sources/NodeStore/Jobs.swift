@@ -23,16 +23,24 @@ public struct JobTicket: Sendable {
 
 /// An object that a job made.
 public struct NewResult: Sendable, Codable, Equatable {
-    public enum Kind: String, Sendable, Codable { case segmentation = "SEG", structureSet = "RTSTRUCT" }
-    public let kind: Kind
+    /// Such as `SEG`.
+    public let kind: String
+    /// Tells it from others of its kind and job, as people see it.
+    public let name: String
+    /// What it was made by, as JSON; nil for results of an earlier version.
+    public let specification: String?
     public let sopClassUID, sopInstanceUID: String
     /// Relative to the data folder.
     public let path: String
     /// SHA-256 of the data set, in hexadecimal; nil for results of the first schema.
     public let digest: String?
 
-    public init(kind: Kind, sopClassUID: String, sopInstanceUID: String, path: String, digest: String? = nil) {
+    public init(
+        kind: String, name: String? = nil, specification: String? = nil, sopClassUID: String, sopInstanceUID: String, path: String, digest: String? = nil
+    ) {
         self.kind = kind
+        self.name = name ?? kind
+        self.specification = specification
         self.sopClassUID = sopClassUID
         self.sopInstanceUID = sopInstanceUID
         self.path = path
@@ -43,15 +51,14 @@ public struct NewResult: Sendable, Codable, Equatable {
 extension NewResult {
     init(_ row: Row) {
         self.init(
-            kind: Kind(rawValue: row["kind"])!, sopClassUID: row["sop_class_uid"], sopInstanceUID: row["sop_instance_uid"], path: row["path"],
-            digest: row["digest"])
+            kind: row["kind"], name: row["name"], specification: row["specification"], sopClassUID: row["sop_class_uid"],
+            sopInstanceUID: row["sop_instance_uid"], path: row["path"], digest: row["digest"])
     }
 }
 
 /// How an attempt at a job ended.
 public enum JobOutcome: Sendable {
-    /// The objects go to each destination.
-    case succeeded(results: [NewResult], destinations: [String], report: String)
+    case succeeded(results: [NewResult], deliveries: [NewDelivery], report: String)
     case withheld(reason: String, report: String)
     case refused(reason: String)
     /// For good: another attempt could not go otherwise.
@@ -128,12 +135,10 @@ extension Store {
                 try Self.end(id, superseded ? .superseded : .refused, reason: reason, report: nil, at: now, in: db)
             case .withheld(let reason, let report):
                 try Self.end(id, superseded ? .superseded : .withheld, reason: reason, report: report, at: now, in: db)
-            case .succeeded(let results, let destinations, let report):
+            case .succeeded(let results, let deliveries, let report):
                 let reason = superseded ? "Later slices arrived while it ran; its results were not sent." : nil
                 try Self.end(id, superseded ? .superseded : .succeeded, reason: reason, report: report, at: now, in: db)
-                for result in results {
-                    try Self.insert(result, of: id, to: superseded ? [] : destinations, at: now, in: db)
-                }
+                try Self.insert(results, of: id, superseded ? [] : deliveries, at: now, in: db)
             }
             return JobState(rawValue: try String.fetchOne(db, sql: "SELECT state FROM job WHERE id = ?", arguments: [id])!)!
         }
@@ -169,7 +174,7 @@ extension Store {
                 try db.execute(
                     sql: """
                         UPDATE delivery SET state = 'pending', attempts = 0, created = ?1, next_attempt = ?1
-                        WHERE state <> 'sent' AND result IN (SELECT id FROM result WHERE job = ?2)
+                        WHERE state IN ('pending', 'failed') AND result IN (SELECT id FROM result WHERE job = ?2)
                         """,
                     arguments: [now.timeIntervalSince1970, id])
                 guard db.changesCount > 0 else { throw StoreError(.notAllowed, "Job \(id) succeeded and all its results were sent.") }
@@ -207,15 +212,23 @@ extension Store {
             arguments: [state.rawValue, reason, report, now.timeIntervalSince1970, id])
     }
 
-    private static func insert(_ result: NewResult, of job: Int64, to destinations: [String], at now: Date, in db: Database) throws {
-        try db.execute(
-            sql: "INSERT INTO result (job, kind, sop_class_uid, sop_instance_uid, path, digest) VALUES (?, ?, ?, ?, ?, ?)",
-            arguments: [job, result.kind.rawValue, result.sopClassUID, result.sopInstanceUID, result.path, result.digest])
-        let id = db.lastInsertedRowID
-        for destination in destinations {
+    private static func insert(_ results: [NewResult], of job: Int64, _ deliveries: [NewDelivery], at now: Date, in db: Database) throws {
+        let ids = try results.map { result in
             try db.execute(
-                sql: "INSERT INTO delivery (result, destination, state, created, next_attempt) VALUES (?, ?, 'pending', ?, ?)",
-                arguments: [id, destination, now.timeIntervalSince1970, now.timeIntervalSince1970])
+                sql: "INSERT INTO result (job, kind, name, specification, sop_class_uid, sop_instance_uid, path, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                arguments: [
+                    job, result.kind, result.name, result.specification, result.sopClassUID, result.sopInstanceUID, result.path, result.digest,
+                ])
+            return db.lastInsertedRowID
+        }
+        for delivery in deliveries {
+            let isOpen = delivery.condition == nil || delivery.condition == .decides
+            try db.execute(
+                sql: "INSERT INTO delivery (result, destination, condition, state, created, next_attempt) VALUES (?, ?, ?, ?, ?, ?)",
+                arguments: [
+                    ids[delivery.result], delivery.destination, delivery.condition?.rawValue, isOpen ? "pending" : "standby",
+                    now.timeIntervalSince1970, isOpen ? now.timeIntervalSince1970 : nil,
+                ])
         }
     }
 }

@@ -22,7 +22,7 @@ public struct JobSummary: Sendable, Codable {
 /// Everything the store knows about a job, for `jobs show`.
 public struct JobDetail: Sendable, Codable {
     public struct Delivery: Sendable, Codable {
-        public let kind: NewResult.Kind
+        public let kind, name: String
         public let destination: String
         public let state: DeliveryState
         public let attempts: Int
@@ -63,11 +63,11 @@ extension Store {
             }
             let results = try Row.fetchAll(db, sql: "SELECT * FROM result WHERE job = ? ORDER BY id", arguments: [id]).map(NewResult.init)
             let deliveries = try Row.fetchAll(
-                db, sql: "SELECT d.*, r.kind FROM delivery d JOIN result r ON r.id = d.result WHERE r.job = ? ORDER BY d.id",
+                db, sql: "SELECT d.*, r.kind, coalesce(r.name, r.kind) AS name FROM delivery d JOIN result r ON r.id = d.result WHERE r.job = ? ORDER BY d.id",
                 arguments: [id]
             ).map { row in
                 JobDetail.Delivery(
-                    kind: NewResult.Kind(rawValue: row["kind"])!, destination: row["destination"],
+                    kind: row["kind"], name: row["name"], destination: row["destination"],
                     state: DeliveryState(rawValue: row["state"])!, attempts: row["attempts"], nextAttempt: date(row["next_attempt"]),
                     sent: date(row["sent"]), lastStatus: row["last_status"], note: row["note"])
             }

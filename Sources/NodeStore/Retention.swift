@@ -61,7 +61,7 @@ extension Store {
                         AND NOT EXISTS (SELECT 1 FROM job o JOIN result r ON r.job = o.id WHERE o.series = s.id AND o.state = 'succeeded'
                             AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.result = r.id))
                         AND NOT EXISTS (SELECT 1 FROM job o JOIN result r ON r.job = o.id JOIN delivery d ON d.result = r.id
-                            WHERE o.series = s.id AND d.state <> 'sent')
+                            WHERE o.series = s.id AND d.state NOT IN ('sent', 'omitted'))
                         AND NOT EXISTS (SELECT 1 FROM series_association sa JOIN association a ON a.key = sa.association
                             WHERE sa.series = s.id AND a.ended IS NULL)
                 )

@@ -8,6 +8,7 @@ enum Schema {
         migrator.registerMigration("2 selection") { try $0.execute(sql: selection) }
         migrator.registerMigration("3 evidence") { try $0.execute(sql: evidence) }
         migrator.registerMigration("4 keeping") { try $0.execute(sql: keeping) }
+        migrator.registerMigration("5 objects") { try $0.execute(sql: objects) }
         return migrator
     }
 

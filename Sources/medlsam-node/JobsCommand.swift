@@ -60,7 +60,7 @@ struct JobsCommand: ParsableCommand {
             if let reason = summary.reason { print("reason: \(reason)") }
             if let report { Terminal.print(report) }
             Terminal.print(["OBJECT", "DESTINATION", "STATE", "TRIES", "NOTE"], detail.deliveries.map {
-                [$0.kind.rawValue, $0.destination, $0.state.rawValue, String($0.attempts), $0.note ?? ""]
+                [$0.name, $0.destination, $0.state.rawValue, String($0.attempts), $0.note ?? ""]
             })
         }
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import DICOMImaging
 import Foundation
 import Node
+import NodeConfiguration
 
 struct SegmentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,7 +23,7 @@ struct SegmentCommand: ParsableCommand {
         do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
             throw CommandFailure(.cannotCreate, "\(output) cannot be made: \(error.localizedDescription)")
         }
-        let job = ContouringJob(engine: engine, deviceSerialNumber: configuration.aeTitle.string)
+        let job = ContouringJob(engine: engine, deviceSerialNumber: configuration.aeTitle.string, specifications: Configuration.Results().items.map(\.specification))
         let report = try job.run(paths: files, output: folder) { stage, fraction in
             Terminal.progress("\(stage) \(Int(fraction * 100)) %")
         }

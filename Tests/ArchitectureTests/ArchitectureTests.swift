@@ -11,7 +11,7 @@ private let allowed: [String: Set<String>] = [
     "ModelRuntime": ["COpenVINO"],
     "MedLSAM": ["ImagingGeometry", "ModelRuntime"],
     "NodeStore": [],
-    "NodeConfiguration": ["DICOMCore", "CRE2"],
+    "NodeConfiguration": ["DICOMCore", "DICOMImaging", "CRE2"],
     "Node": ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM", "NodeStore", "NodeConfiguration"],
     "medlsam-node": ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "ModelRuntime", "MedLSAM", "NodeStore", "NodeConfiguration", "Node"],
 ]

@@ -19,7 +19,7 @@ import Testing
         }
         let old = try write("old", ResultFixture.context)
         var context = ResultFixture.context
-        context.replaces = old.map { ReplacedObject(sopClassUID: $0.sopClassUID, sopInstanceUID: $0.sopInstanceUID, seriesInstanceUID: $0.seriesInstanceUID) }
+        context.replaces = zip([.segmentation, .structureSet], old).map { ReplacedObject(kind: $0, sopClassUID: $1.sopClassUID, sopInstanceUID: $1.sopInstanceUID, seriesInstanceUID: $1.seriesInstanceUID) }
         _ = try write("new", context)
         let paths = ["old SEG", "old RT", "new SEG", "new RT"].map { folder.appending(path: "\($0).dcm").path }
         let verdict = try runTool(Places.python, [Places.repository.appending(path: "Tests/Judges/replaced.py").path] + paths)

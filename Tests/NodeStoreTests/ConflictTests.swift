@@ -74,7 +74,7 @@ private struct Course: Sendable, CustomTestStringConvertible {
 
     @Test func aLostInstanceThatComesAgainAfterItsJobRanMakesNoSecondJob() throws {
         let ticket = try bench.runningJob()
-        try bench.store.finish(job: ticket.id, .succeeded(results: objects, destinations: ["a"], report: "{}"), at: start)
+        try bench.store.finish(job: ticket.id, .succeeded(results: objects, deliveries: every(objects, to: ["a"]), report: "{}"), at: start)
         #expect(try bench.store.recover(files: [], at: start).missingFiles == [bench.instance().path])
         #expect(try bench.record(bench.instance()) == .new)
         #expect(try bench.store.seriesInProgress().isEmpty)

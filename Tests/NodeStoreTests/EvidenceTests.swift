@@ -65,7 +65,7 @@ private let now = Date(timeIntervalSince1970: 1_800_000_000)
         }
         func succeed(_ job: Int64) -> JobOutcome {
             .succeeded(
-                results: [NewResult(kind: .segmentation, sopClassUID: "6", sopInstanceUID: "7.\(job)", path: "results/\(job)/SEG.dcm")], destinations: ["a"],
+                results: [NewResult(kind: "SEG", sopClassUID: "6", sopInstanceUID: "7.\(job)", path: "results/\(job)/SEG.dcm")], deliveries: [],
                 report: "{}")
         }
         try receive("1")

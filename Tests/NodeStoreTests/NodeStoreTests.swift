@@ -48,9 +48,14 @@ struct Bench {
 }
 
 let objects = [
-    NewResult(kind: .segmentation, sopClassUID: "1.4", sopInstanceUID: "1.5", path: "results/1/SEG.dcm"),
-    NewResult(kind: .structureSet, sopClassUID: "1.6", sopInstanceUID: "1.7", path: "results/1/RTSTRUCT.dcm"),
+    NewResult(kind: "SEG", sopClassUID: "1.4", sopInstanceUID: "1.5", path: "results/1/SEG.dcm"),
+    NewResult(kind: "RTSTRUCT", sopClassUID: "1.6", sopInstanceUID: "1.7", path: "results/1/RTSTRUCT.dcm"),
 ]
+
+/// Deliveries of each of some results to each of some destinations.
+func every(_ results: [NewResult], to destinations: [String]) -> [NewDelivery] {
+    destinations.flatMap { destination in results.indices.map { NewDelivery(result: $0, destination: destination) } }
+}
 
 @Suite struct StoreTests {
     @Test func commitsAreDurableAgainstPowerCuts() throws {
@@ -259,7 +264,7 @@ let objects = [
         #expect(running.paths.count == 1)
         #expect(try bench.store.claimJob(alive: [running.id], at: start) == nil, "one job of a series at a time")
         let state = try bench.store.finish(
-            job: running.id, .succeeded(results: objects, destinations: ["archive"], report: "{}"), at: start)
+            job: running.id, .succeeded(results: objects, deliveries: every(objects, to: ["archive"]), report: "{}"), at: start)
         #expect(state == .superseded)
         #expect(try bench.store.pendingDeliveries().isEmpty)
         #expect(try bench.store.job(running.id).results.count == 2)
@@ -280,7 +285,7 @@ let objects = [
         let ticket = try bench.runningJob()
         let twice = [objects[0], objects[0]]
         #expect(throws: DatabaseError.self) {
-            try bench.store.finish(job: ticket.id, .succeeded(results: twice, destinations: ["a"], report: "{}"), at: start)
+            try bench.store.finish(job: ticket.id, .succeeded(results: twice, deliveries: every(twice, to: ["a"]), report: "{}"), at: start)
         }
         #expect(try bench.store.pendingDeliveries().isEmpty)
         #expect(try bench.store.job(ticket.id).summary.state == .running)
@@ -289,7 +294,7 @@ let objects = [
     @Test func aDeliveryIsSentOnlyWhenRecordedSo() throws {
         let bench = try Bench()
         let ticket = try bench.runningJob()
-        try bench.store.finish(job: ticket.id, .succeeded(results: objects, destinations: ["a", "b"], report: "{}"), at: start)
+        try bench.store.finish(job: ticket.id, .succeeded(results: objects, deliveries: every(objects, to: ["a", "b"]), report: "{}"), at: start)
         let due = try bench.store.pendingDeliveries(to: "a")
         #expect(due.map(\.sopInstanceUID) == ["1.5", "1.7"])
         try bench.store.record(delivery: due[0].id, .sent(status: 0, note: nil), at: start)

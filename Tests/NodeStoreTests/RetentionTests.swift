@@ -19,7 +19,7 @@ import Testing
     }
 
     private func delivered(to destinations: [String] = ["a"]) throws {
-        _ = try job(.succeeded(results: objects, destinations: destinations, report: "{}"))
+        _ = try job(.succeeded(results: objects, deliveries: every(objects, to: destinations), report: "{}"))
     }
 
     private func send(_ destination: String = "a", at now: Date = start) throws {
@@ -136,7 +136,7 @@ import Testing
     @Test func aResultWithoutItsFileIsReported() throws {
         let bench = try Bench()
         let ticket = try bench.runningJob()
-        try bench.store.finish(job: ticket.id, .succeeded(results: objects, destinations: ["a"], report: "{}"), at: start)
+        try bench.store.finish(job: ticket.id, .succeeded(results: objects, deliveries: every(objects, to: ["a"]), report: "{}"), at: start)
         let recovery = try bench.store.recover(files: [bench.instance().path, "results/1/SEG.dcm"], at: start)
         #expect(recovery.missingResults == ["results/1/RTSTRUCT.dcm"])
     }

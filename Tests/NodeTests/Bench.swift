@@ -107,7 +107,7 @@ struct Bench {
         try Self.dataSet(sop: "1.5", sopClass: SOPClass.segmentationStorage, patient: patient, study: study).write(to: made)
         let report = JobReport(
             software: "", seriesInstanceUID: "1.2", studyInstanceUID: "1.3", slices: 1, isLossy: false, warnings: [], templateSet: "", models: [],
-            structures: [], objects: [.init(kind: "SEG", sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: reported, file: "SEG.dcm")],
+            structures: [], objects: [.init(kind: "SEG", name: "SEG", specification: 0, sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: reported, file: "SEG.dcm")],
             stages: [], peakMemoryMegabytes: 1)
         return """
             read -r request; out=$(echo "$request" | sed 's/.*"output":"\\([^"]*\\)".*/\\1/'); cp \(made) "$out/SEG.dcm"
@@ -115,4 +115,9 @@ struct Bench {
             echo '\(NodeJSON.encode(WorkerMessage.finished(report)))'
             """
     }
+}
+
+/// Deliveries of each of some results to each of some destinations.
+func every(_ results: [NewResult], to destinations: [String]) -> [NewDelivery] {
+    destinations.flatMap { destination in results.indices.map { NewDelivery(result: $0, destination: destination) } }
 }

@@ -9,6 +9,8 @@ import Testing
 @testable import Node
 @testable import NodeStore
 
+private let generic: [ResultSpecification] = [.segmentation(.init()), .structureSet(.init())]
+
 /// Finds a block in the middle of any volume, and no other structure.
 private struct FakeEngine: ContouringEngine {
     let templateSet = "fake", templateSetVersion = "1"
@@ -48,7 +50,7 @@ private struct FakeEngine: ContouringEngine {
 
     private func run(_ engine: FakeEngine = FakeEngine(), at date: Date = Date()) throws -> (JobReport, URL) {
         let output = try Places.temporaryFolder("output")
-        let job = ContouringJob(engine: engine, deviceSerialNumber: "TEST", contentDate: date)
+        let job = ContouringJob(engine: engine, deviceSerialNumber: "TEST", contentDate: date, specifications: generic)
         return (try job.run(paths: paths, output: output), output)
     }
 
@@ -89,7 +91,7 @@ private struct FakeEngine: ContouringEngine {
             return Worker.answer(
                 to: WorkerRequest(
                     inputs: inputs, output: try Places.temporaryFolder("output").path, templateSet: "fake", models: folders, threads: 1,
-                    deviceSerialNumber: "TEST", contentDate: Date(), replaces: []),
+                    deviceSerialNumber: "TEST", contentDate: Date(), specifications: generic, replaces: []),
                 engine: { _ in try engine() }, progress: { _, _ in })
         }
         guard case .finished = try answer(paths) else { Issue.record("not finished"); return }
@@ -106,7 +108,7 @@ private struct FakeEngine: ContouringEngine {
         guard case .failed(let missing) = Worker.answer(
             to: WorkerRequest(
                 inputs: paths, output: "/nowhere", templateSet: "head-neck", models: ModelFolders(bench.configuration.models), threads: 1,
-                deviceSerialNumber: "TEST", contentDate: Date(), replaces: []), progress: { _, _ in })
+                deviceSerialNumber: "TEST", contentDate: Date(), specifications: generic, replaces: []), progress: { _, _ in })
         else { Issue.record("not failed"); return }
         #expect(missing.contains("no weights"), "\(missing)")
     }

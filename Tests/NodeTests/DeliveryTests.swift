@@ -19,10 +19,10 @@ private let destinations = """
         let bench = try Bench(destinations)
         let id = try bench.queueJob()
         _ = try bench.store.claimJob(alive: [], at: Date())
-        let results = [(NewResult.Kind.segmentation, "1.5"), (.structureSet, "1.6")].map { kind, sop in
-            NewResult(kind: kind, sopClassUID: "1.4", sopInstanceUID: sop, path: "results/\(id)/\(kind.rawValue).dcm")
+        let results = [("SEG", "1.5"), ("RTSTRUCT", "1.6")].map { kind, sop in
+            NewResult(kind: kind, sopClassUID: "1.4", sopInstanceUID: sop, path: "results/\(id)/\(kind).dcm")
         }
-        try bench.store.finish(job: id, .succeeded(results: results, destinations: ["a", "b"], report: "{}"), at: Date())
+        try bench.store.finish(job: id, .succeeded(results: results, deliveries: every(results, to: ["a", "b"]), report: "{}"), at: Date())
         return bench
     }
 
@@ -34,7 +34,7 @@ private let destinations = """
 
     @Test func onlyThePeersSuccessCountsAsSent() throws {
         let bench = try bench()
-        let service = service(bench) { paths, _, each in
+        let service = service(bench) { paths, _, _, each in
             #expect(paths.map { ($0 as NSString).lastPathComponent } == ["SEG.dcm", "RTSTRUCT.dcm"])
             each(0, .status(.success))
             each(1, .status(.outOfResources))
@@ -49,7 +49,7 @@ private let destinations = """
 
     @Test func anAssociationThatBreaksPostponesTheRest() throws {
         let bench = try bench()
-        let service = service(bench) { _, _, each in
+        let service = service(bench) { _, _, _, each in
             each(0, .status(DIMSEStatus(rawValue: 0xB000)))
             throw POSIXError(.ECONNRESET)
         }
@@ -58,7 +58,7 @@ private let destinations = """
         #expect(delivered.map(\.state) == [.sent, .pending])
         #expect(delivered[0].note == "stored with warning status 0xB000")
         _ = try service.deliver(to: bench.configuration.destinations[0], at: Date())
-        #expect(try bench.store.job(1).deliveries.map(\.attempts) == [1, 0, 1, 0], "not before its time")
+        #expect(try bench.store.job(1).deliveries.map(\.attempts) == [1, 1, 0, 0], "not before its time")
     }
 
     @Test func waitsDoubleUpToTheLongestAndEndAtLast() throws {
@@ -80,7 +80,7 @@ private let destinations = """
     @Test func aDestinationThatHangsHoldsUpNoOther() async throws {
         let bench = try bench()
         let release = DispatchSemaphore(value: 0)
-        let service = service(bench) { paths, destination, each in
+        let service = service(bench) { paths, destination, _, each in
             if destination.name == "a" { release.wait() }
             for index in paths.indices { each(index, .status(.success)) }
         }
@@ -91,5 +91,73 @@ private let destinations = """
         while try !bench.store.pendingDeliveries(to: "a").isEmpty { try await Task.sleep(for: .milliseconds(20)) }
         run.cancel()
         _ = await run.result
+    }
+
+    // MARK: Label maps, and what goes in their place
+
+    /// A node with a label map in its outbox for `a`, what depends on it, and a structure set.
+    private func labelMapBench() throws -> Bench {
+        let bench = try Bench("""
+            destinations: [{name: a, aeTitle: A, host: 127.0.0.1, port: 1, segmentation: {form: labelmap}, objects: [SEG, RTSTRUCT, SR]}]
+            """)
+        let id = try bench.queueJob()
+        _ = try bench.store.claimJob(alive: [], at: Date())
+        let specifications = bench.configuration.specifications
+        let results = specifications.enumerated().map {
+            NewResult(kind: $1.kind.rawValue, name: $1.name, sopClassUID: "1.4", sopInstanceUID: "1.5.\($0)", path: "results/\(id)/\($0).dcm")
+        }
+        let deliveries = bench.configuration.deliveries(of: specifications)
+        try bench.store.finish(job: id, .succeeded(results: results, deliveries: deliveries, report: "{}"), at: Date())
+        return bench
+    }
+
+    /// Sends whatever shall go; the label map's class is accepted or not. Returns the names of what went.
+    private func deliver(_ bench: Bench, accepting: Bool, breakingAfter most: Int = .max) throws -> [String] {
+        let names = Dictionary(uniqueKeysWithValues: try bench.store.job(1).results.map { (bench.folder.root.appending(path: $0.path).path, $0.name) })
+        let sent = Mutex<[String]>([])
+        let service = service(bench) { paths, _, shallSend, each in
+            for (index, path) in paths.enumerated() where shallSend(index, accepting || names[path] != "SEG LABELMAP") {
+                guard sent.withLock({ $0.count }) < most else { throw POSIXError(.ECONNRESET) }
+                sent.withLock { $0.append(names[path]!) }
+                each(index, .status(.success))
+            }
+        }
+        _ = try service.deliver(to: bench.configuration.destinations[0], at: Date() + 3600)
+        return sent.withLock { $0 }
+    }
+
+    @Test func aPeerThatTakesLabelMapsGetsOneAndTheReportOfIt() throws {
+        let bench = try labelMapBench()
+        #expect(try deliver(bench, accepting: true) == ["SEG LABELMAP", "RTSTRUCT", "SR of SEG LABELMAP"])
+        #expect(try deliver(bench, accepting: true) == [])
+        let job = try bench.store.job(1)
+        #expect(job.deliveries.filter { $0.state == .omitted }.map(\.name) == ["SEG", "SR"])
+        #expect(job.summary.sent == 3 && job.summary.pending == 0 && job.summary.undelivered == 0)
+    }
+
+    @Test func aPeerThatTakesNoLabelMapsGetsBinaryInItsPlaceAndTheReportOfThat() throws {
+        let bench = try labelMapBench()
+        #expect(try deliver(bench, accepting: false) == ["RTSTRUCT", "SEG", "SR"])
+        let omitted = try bench.store.job(1).deliveries.filter { $0.state == .omitted }
+        #expect(omitted.map(\.name) == ["SEG LABELMAP", "SR of SEG LABELMAP"])
+        #expect(omitted.allSatisfy { $0.note == "The peer does not accept the SOP class of SEG LABELMAP." })
+    }
+
+    /// The node stops after what was sent, and the peer has changed its mind when it is there again.
+    @Test(arguments: [true, false], 0...2)
+    func whatWasSettledStaysSettledHoweverTheNodeEnds(accepting: Bool, sent: Int) throws {
+        let bench = try labelMapBench()
+        let first = try deliver(bench, accepting: accepting, breakingAfter: sent)
+        let second = try deliver(bench, accepting: !accepting)
+        #expect(first.count == sent)
+        #expect((first + second).sorted() == (accepting ? ["RTSTRUCT", "SEG LABELMAP", "SR of SEG LABELMAP"] : ["RTSTRUCT", "SEG", "SR"]))
+    }
+
+    @Test func anAssociationThatIsNotHadSettlesNothing() throws {
+        let bench = try labelMapBench()
+        let service = service(bench) { _, _, _, _ in throw POSIXError(.ECONNREFUSED) }
+        _ = try service.deliver(to: bench.configuration.destinations[0], at: Date())
+        #expect(try bench.store.job(1).deliveries.map(\.state).filter { $0 == .standby }.count == 3)
+        #expect(try deliver(bench, accepting: true).first == "SEG LABELMAP")
     }
 }

@@ -148,9 +148,9 @@ final class Receiver {
         let id = try bench.queueJob()
         _ = try bench.store.claimJob(alive: [], at: Date())
         let result = NewResult(
-            kind: .segmentation, sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: "1.5", path: "results/SEG.dcm")
+            kind: "SEG", sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: "1.5", path: "results/SEG.dcm")
         try Bench.dataSet(sop: "1.5", sopClass: SOPClass.segmentationStorage).write(to: bench.folder.root.appending(path: result.path).path)
-        try bench.store.finish(job: id, .succeeded(results: [result], destinations: ["archive"], report: "{}"), at: Date())
+        try bench.store.finish(job: id, .succeeded(results: [result], deliveries: every([result], to: ["archive"]), report: "{}"), at: Date())
         let service = DeliveryService(
             store: bench.store, folder: bench.folder, configuration: bench.configuration, send: DeliveryService.network(bench.configuration),
             alarms: [Alarm()], logger: bench.logger)

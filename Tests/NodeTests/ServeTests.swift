@@ -42,7 +42,13 @@ final class RunningNode: Sendable {
 }
 
 @Suite struct ServeTests {
-    private static let quick = "completion: {idleSeconds: 0.2, gapSeconds: 1}"
+    /// With an archive on a port, for the one object that the workers here make.
+    private static func quick(archive port: Int = 1) -> String {
+        """
+        completion: {idleSeconds: 0.2, gapSeconds: 1}
+        destinations: [{name: archive, aeTitle: ARCHIVE, host: 127.0.0.1, port: \(port), objects: [SEG]}]
+        """
+    }
 
     private func slices(_ heights: [Double]) throws -> [String] {
         let folder = try Places.temporaryFolder("slices")
@@ -60,7 +66,7 @@ final class RunningNode: Sendable {
 
     @Test func aSeriesBecomesAJobAndItsResultReachesTheArchive() async throws {
         let archive = try Receiver()
-        let bench = try Bench("\(Self.quick)\ndestinations: [{name: archive, aeTitle: ARCHIVE, host: 127.0.0.1, port: \(archive.port)}]")
+        let bench = try Bench(Self.quick(archive: archive.port))
         let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
         try send(slices([1, 2, 3, 4, 5]), to: node.port)
         let job = try await eventually("the delivery") { try bench.store.jobs().first { $0.sent == 1 } }
@@ -71,7 +77,7 @@ final class RunningNode: Sendable {
     }
 
     @Test func aNodeGoesOnWhereItStopped() async throws {
-        let bench = try Bench(Self.quick)
+        let bench = try Bench(Self.quick())
         var node = try await RunningNode(bench, worker: "exec sleep 60")
         try send(slices([1, 2, 3, 4, 5]), to: node.port)
         _ = try await eventually("the job") { try bench.store.jobs(states: [.running]).first }
@@ -84,7 +90,7 @@ final class RunningNode: Sendable {
     }
 
     @Test func lateSlicesMakeASupersedingJob() async throws {
-        let bench = try Bench(Self.quick)
+        let bench = try Bench(Self.quick())
         let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
         try send(slices([1, 2, 3, 4, 5]), to: node.port)
         _ = try await eventually("the first job") { try bench.store.jobs(states: [.succeeded]).first }
@@ -98,7 +104,7 @@ final class RunningNode: Sendable {
     }
 
     @Test func aGapIsWaitedForAndThenHandedOn() async throws {
-        let bench = try Bench(Self.quick)
+        let bench = try Bench(Self.quick())
         let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
         try send(slices([1, 2, 3, 7, 8, 9]), to: node.port)
         let job = try await eventually("the job") { try bench.store.jobs(states: [.succeeded]).first }

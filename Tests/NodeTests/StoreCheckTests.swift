@@ -33,9 +33,9 @@ private struct Kept {
         let path = result.appending(path: "SEG.dcm").path
         try Bench.dataSet(sop: "1.50", sopClass: SOPClass.segmentationStorage).write(to: path)
         let object = NewResult(
-            kind: .segmentation, sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: "1.50", path: "results/\(job)/SEG.dcm",
+            kind: "SEG", sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: "1.50", path: "results/\(job)/SEG.dcm",
             digest: try dataSetDigest(ofFile: path))
-        try store.finish(job: job, .succeeded(results: [object], destinations: ["a"], report: "{}"), at: Date())
+        try store.finish(job: job, .succeeded(results: [object], deliveries: every([object], to: ["a"]), report: "{}"), at: Date())
         for delivery in try store.pendingDeliveries() { try store.record(delivery: delivery.id, .sent(status: 0, note: nil), at: Date()) }
     }
 }

@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test func aGoodResultIsKeptAndQueuedForEveryDestination() throws {
-        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1}, {name: b, aeTitle: B, host: h, port: 1}]")
+        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1, objects: [SEG]}, {name: b, aeTitle: B, host: h, port: 1, objects: [SEG]}]")
         try bench.queueJob()
         let job = try attempt(bench, try bench.scriptThatMakesASegmentation())
         #expect(job.state == .succeeded && job.pending == 2, "\(job)")
@@ -93,7 +93,7 @@ import Testing
 
     @Test(arguments: [("1.4", "P1", "1.5"), ("1.3", "P2", "1.5"), ("1.3", "P1", "1.6")])
     func aResultOfAnotherPatientOrStudyNeverLeaves(study: String, patient: String, reported: String) throws {
-        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1}]")
+        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1, objects: [SEG]}]")
         try bench.queueJob(attempts: 1)
         let job = try attempt(bench, try bench.scriptThatMakesASegmentation(study: study, patient: patient, reported: reported))
         #expect(job.state == .failed, "\(job)")

@@ -7,10 +7,11 @@ import ServiceLifecycle
 
 /// Sends what waits in the outbox. Each destination has a loop of its own, so that one that is down holds up no other.
 struct DeliveryService: Service {
-    /// Sends files to a destination and tells of each, by its index, what status the peer answered; throws when the association
-    /// cannot be had or breaks.
+    /// Sends files to a destination. Of each, by its index, it asks right before whether it shall go, telling whether the peer accepted its
+    /// SOP class, and then tells what status the peer answered; throws when the association cannot be had or breaks.
     typealias Send = @Sendable (
-        _ paths: [String], _ destination: Configuration.Destination, _ each: (_ index: Int, _ answer: Answer) -> Void
+        _ paths: [String], _ destination: Configuration.Destination, _ shallSend: (_ index: Int, _ isAccepted: Bool) -> Bool,
+        _ each: (_ index: Int, _ answer: Answer) -> Void
     ) throws -> Void
 
     /// The peer's status, or why the file was not sent at all.
@@ -43,16 +44,20 @@ struct DeliveryService: Service {
     func deliver(to destination: Configuration.Destination, at now: Date) throws -> Date? {
         let due = try store.pendingDeliveries(to: destination.name).filter { $0.nextAttempt <= now }
         if !due.isEmpty {
-            var answers: [Int: Result<Void, any Error>] = [:]
+            var batch = try DeliveryBatch(due, to: destination.name, in: store), answers: [Int: Result<Void, any Error>] = [:]
+            let deliveries = batch.deliveries
             func note(_ index: Int, _ answer: Answer) {
-                if answers[index] == nil { answers[index] = Result { try record(due[index], answer, to: destination) } }
+                if answers[index] == nil { answers[index] = Result { try record(deliveries[index], answer, to: destination) } }
             }
             var failure: String?
             do {
-                try send(due.map { folder.root.appending(path: $0.path).path }, destination, note)
+                try send(deliveries.map { folder.root.appending(path: $0.path).path }, destination, { batch.shallSend($0, isAccepted: $1) }, note)
             } catch { failure = "\(error)" }
-            for index in due.indices { note(index, .notSent(reason: failure ?? "The association ended before it was sent.")) }
+            for index in deliveries.indices where batch.goes(index) {
+                note(index, .notSent(reason: failure ?? "The association ended before it was sent."))
+            }
             // What could not be recorded stays pending and is repeated, which does no harm: the UIDs are the same.
+            try batch.outcome.get()
             for answer in answers.values { try answer.get() }
         }
         return try store.pendingDeliveries(to: destination.name).first?.nextAttempt

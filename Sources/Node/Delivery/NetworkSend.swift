@@ -4,12 +4,12 @@ import NodeConfiguration
 extension DeliveryService {
     /// Sends by C-STORE.
     static func network(_ configuration: Configuration) -> Send {
-        { paths, destination, each in
-            try ServiceClass.store(paths, to: configuration.peer(destination)) { outcome in
-                guard let index = paths.firstIndex(of: outcome.path) else { return }
+        { paths, destination, shallSend, each in
+            let indices = Dictionary(uniqueKeysWithValues: zip(paths, paths.indices))
+            try ServiceClass.store(paths, to: configuration.peer(destination), shallSend: { shallSend(indices[$0]!, $1) }) { outcome in
                 switch outcome.result {
-                case .success(let status): each(index, .status(status))
-                case .failure(let error): each(index, .notSent(reason: error.message))
+                case .success(let status): each(indices[outcome.path]!, .status(status))
+                case .failure(let error): each(indices[outcome.path]!, .notSent(reason: error.message))
                 }
             }
         }

@@ -9,7 +9,7 @@ import Synchronization
 /// The version of this software, as it stands in the objects it makes.
 public let softwareVersion = "0.1.0"
 
-/// A CT series in files becomes a SEG and an RTSTRUCT in files: the pipeline of the worker, of `segment` and of tests.
+/// A CT series in files becomes objects in files: the pipeline of the worker, of `segment` and of tests.
 public struct ContouringJob: Sendable {
     /// What is going on, for a progress line: `reading`, MedLSAM's stages, `writing`; how much of it is done, 0 to 1.
     public typealias Progress = @Sendable (_ stage: String, _ fraction: Double) -> Void
@@ -17,18 +17,26 @@ public struct ContouringJob: Sendable {
     private let engine: any ContouringEngine
     private let deviceSerialNumber: String
     private let contentDate: Date
+    private let timeZone: TimeZone
+    private let specifications: [ResultSpecification]
     private let replaces: [ReplacedObject]
 
-    /// `deviceSerialNumber` tells this installation from others, such as its AE title; `replaces` are the objects that the job's will replace.
-    public init(engine: any ContouringEngine, deviceSerialNumber: String, contentDate: Date = Date(), replaces: [ReplacedObject] = []) {
+    /// `deviceSerialNumber` tells this installation from others, such as its AE title; `contentDate` is told in the source's zone, and in
+    /// `timeZone` where it states none; `replaces` are the objects that the job's will replace.
+    public init(
+        engine: any ContouringEngine, deviceSerialNumber: String, contentDate: Date = Date(), timeZone: TimeZone = .current,
+        specifications: [ResultSpecification], replaces: [ReplacedObject] = []
+    ) {
+        self.timeZone = timeZone
+        self.specifications = specifications
         self.replaces = replaces
         self.engine = engine
         self.deviceSerialNumber = deviceSerialNumber
         self.contentDate = contentDate
     }
 
-    /// Contours the series in `paths` and writes `SEG.dcm`, `RTSTRUCT.dcm`, `overlay.png` and `report.json` into the folder `output`;
-    /// blocks for minutes.
+    /// Contours the series in `paths` and writes an object's file each for the specifications, `overlay.png` and `report.json` into the
+    /// folder `output`; blocks for minutes.
     ///
     /// No DICOM object is written when no structure was segmented. Throws ImagingError for what cannot be a volume.
     public func run(paths: [String], output: URL, progress: @escaping Progress = { _, _ in }) throws -> JobReport {
@@ -58,16 +66,25 @@ public struct ContouringJob: Sendable {
         let context = ResultContext(
             softwareVersion: softwareVersion, models: engine.models, templateSet: engine.templateSet,
             templateSetVersion: engine.templateSetVersion, deviceSerialNumber: deviceSerialNumber, contentDate: contentDate,
-            replaces: replaces)
-        let contoured = try ContouredSeries(segments: segments, series: series, source: source, context: context)
-        return try [
-            ("SEG", SegmentationWriter.make(contoured)),
-            ("RTSTRUCT", StructureSetWriter.make(contoured)),
-        ].map { kind, object in
-            try object.write(to: output.appending(path: "\(kind).dcm").path)
-            return JobReport.Object(
-                kind: kind, sopClassUID: object.sopClassUID.string, sopInstanceUID: object.sopInstanceUID.string, file: "\(kind).dcm")
+            timeZone: timeZone, replaces: replaces)
+        var objects: [JobReport.Object] = [], files: Set<String> = []
+        try ContouredSeries(segments: segments, series: series, source: source, context: context).makeObjects(specifications) { index, object in
+            let specification = specifications[index], file = Self.file(for: specification, besides: &files)
+            try object.write(to: output.appending(path: file).path)
+            objects.append(JobReport.Object(
+                kind: specification.kind.rawValue, name: specification.name, specification: index, sopClassUID: object.sopClassUID.string,
+                sopInstanceUID: object.sopInstanceUID.string, file: file))
         }
+        return objects
+    }
+
+    /// `SEG.dcm`, `SEG-LABELMAP.dcm`; with a number where another has that name, as those of a series do.
+    private static func file(for specification: ResultSpecification, besides taken: inout Set<String>) -> String {
+        let stem = specification.name.replacing(" ", with: "-")
+        let names = (1...).lazy.map { $0 == 1 ? "\(stem).dcm" : "\(stem)-\($0).dcm" }
+        let file = names.first { !taken.contains($0) }!
+        taken.insert(file)
+        return file
     }
 }
 
@@ -86,12 +103,6 @@ extension ResultSegment {
             name: definition.name, category: concept(definition.category), type: concept(definition.type),
             laterality: definition.laterality.map(concept), color: definition.color, state: state, confidence: outcome.confidence,
             mask: outcome.mask, probabilities: outcome.probabilities)
-    }
-}
-
-extension ReplacedObject {
-    init(_ replaced: WorkerRequest.Replaced) {
-        self.init(sopClassUID: replaced.sopClassUID, sopInstanceUID: replaced.sopInstanceUID, seriesInstanceUID: replaced.seriesInstanceUID)
     }
 }
 

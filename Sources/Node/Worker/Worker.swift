@@ -38,7 +38,7 @@ public enum Worker {
         do {
             let job = ContouringJob(
                 engine: try engine(request), deviceSerialNumber: request.deviceSerialNumber, contentDate: request.contentDate,
-                replaces: request.replaces.map(ReplacedObject.init))
+                specifications: request.specifications, replaces: request.replaces)
             return .finished(try job.run(paths: request.inputs, output: URL(fileURLWithPath: request.output), progress: progress))
         } catch let error as MedLSAMError {
             return error.code == .volumeUnusable ? .refused(reason: error.message) : .failed(reason: error.message)

@@ -1,4 +1,5 @@
 import DICOMCore
+import DICOMImaging
 import Foundation
 import NodeConfiguration
 
@@ -16,12 +17,10 @@ struct WorkerRequest: Codable, Sendable {
     let deviceSerialNumber: String
     /// The content date and time of the objects; the same at every attempt.
     let contentDate: Date
+    /// What to write, each once.
+    let specifications: [ResultSpecification]
     /// The objects that the job's will replace.
-    let replaces: [Replaced]
-
-    struct Replaced: Codable, Sendable, Equatable {
-        let sopClassUID, sopInstanceUID, seriesInstanceUID: UID
-    }
+    let replaces: [ReplacedObject]
 }
 
 /// Folders of networks, runtime and template sets.
@@ -62,8 +61,11 @@ public struct JobReport: Codable, Sendable {
     }
 
     public struct Object: Codable, Sendable {
-        /// `SEG` or `RTSTRUCT`.
+        /// Its `ResultKind`.
         public let kind: String
+        /// Its specification's name, and which of those asked for that is, from 0; nil in reports of an earlier version.
+        public let name: String?
+        public let specification: Int?
         public let sopClassUID, sopInstanceUID: String
         /// In the output folder.
         public let file: String

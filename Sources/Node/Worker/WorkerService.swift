@@ -1,4 +1,5 @@
 import DICOMCore
+import DICOMImaging
 import Foundation
 import Logging
 import NodeConfiguration
@@ -64,10 +65,12 @@ struct WorkerService: Service {
         try? manager.removeItem(at: part)
         try manager.createDirectory(at: part, withIntermediateDirectories: false)
         defer { try? manager.removeItem(at: part) }
+        let specifications = configuration.specifications
         let request = WorkerRequest(
             inputs: ticket.paths.map { folder.root.appending(path: $0).path }, output: part.path, templateSet: ticket.templateSet,
             models: ModelFolders(configuration.models), threads: configuration.contouring.threads,
-            deviceSerialNumber: configuration.aeTitle.string, contentDate: ticket.created, replaces: ticket.replaces.compactMap(replaced))
+            deviceSerialNumber: configuration.aeTitle.string, contentDate: ticket.created, specifications: specifications,
+            replaces: ticket.replaces.compactMap(replaced))
         let ending = try process.run(
             executable: executable, arguments: arguments, request: request, timeout: configuration.contouring.timeoutMinutes * 60,
             progress: { [logger] stage, fraction in logger.debug("Job \(ticket.id): \(stage) \(Int(fraction * 100)) %") })
@@ -80,32 +83,45 @@ struct WorkerService: Service {
         case .said(.progress): return .attemptLost(reason: "The worker ended without a result.")
         case .said(.finished(let report)):
             if let reason = report.withheldReason { return .withheld(reason: reason, report: NodeJSON.encode(report)) }
-            let results = try accept(report, of: ticket, in: part)
-            return .succeeded(
-                results: results, destinations: configuration.destinations.map(\.name), report: NodeJSON.encode(report))
+            let made = try match(report, with: specifications)
+            let results = try accept(report, made, of: ticket, in: part)
+            return .succeeded(results: results, deliveries: configuration.deliveries(of: made), report: NodeJSON.encode(report))
         }
     }
 
     /// What the new objects say of one that they replace; nil, with a word in the log, when it cannot be read any more.
-    private func replaced(_ result: NewResult) -> WorkerRequest.Replaced? {
+    private func replaced(_ result: NewResult) -> ReplacedObject? {
         let dataSet = try? DataSet(contentsOf: folder.root.appending(path: result.path).path, stoppingBefore: .studyID)
         guard let dataSet, let sopClass = dataSet.uid(.sopClassUID), let instance = dataSet.uid(.sopInstanceUID), let series = dataSet.uid(.seriesInstanceUID) else {
             logger.warning("\(result.path) cannot be read: what replaces it will not name it.")
             return nil
         }
-        return WorkerRequest.Replaced(sopClassUID: sopClass, sopInstanceUID: instance, seriesInstanceUID: series)
+        guard let kind = ResultKind(rawValue: result.kind) else { return nil }
+        return ReplacedObject(
+            kind: kind, specification: try? result.specification.map { try NodeJSON.decode(ResultSpecification.self, from: $0) },
+            sopClassUID: sopClass, sopInstanceUID: instance, seriesInstanceUID: series)
+    }
+
+    /// What each reported object was made by; throws unless everything that was asked for is there.
+    private func match(_ report: JobReport, with asked: [ResultSpecification]) throws -> [ResultSpecification] {
+        let made = try report.objects.map { object in
+            guard let index = object.specification, asked.indices.contains(index), object.kind == asked[index].kind.rawValue else {
+                throw NodeError(.worker, "The worker reported an object that nobody asked for: \(object.kind), \(object.file).")
+            }
+            return asked[index]
+        }
+        if let missing = asked.first(where: { !made.contains($0) }) { throw NodeError(.worker, "The worker made no \(missing.name).") }
+        return made
     }
 
     /// Checks the objects by the node's own reading, and makes them durable in their final folder.
-    private func accept(_ report: JobReport, of ticket: JobTicket, in part: URL) throws -> [NewResult] {
+    private func accept(_ report: JobReport, _ specifications: [ResultSpecification], of ticket: JobTicket, in part: URL) throws -> [NewResult] {
         let place = folder.results.appending(path: "\(ticket.id)")
-        let results = try report.objects.map { object in
-            guard let kind = NewResult.Kind(rawValue: object.kind), !object.file.contains("/") else {
-                throw NodeError(.worker, "The worker reported an object that is none: \(object.kind), \(object.file).")
-            }
+        let results = try zip(report.objects, specifications).map { object, specification in
+            guard !object.file.contains("/") else { throw NodeError(.worker, "The worker reported a file that is none of its own: \(object.file).") }
             try ResultCheck.verify(part.appending(path: object.file), is: object, of: ticket)
             return NewResult(
-                kind: kind, sopClassUID: object.sopClassUID, sopInstanceUID: object.sopInstanceUID,
+                kind: object.kind, name: specification.name, specification: NodeJSON.encode(specification), sopClassUID: object.sopClassUID, sopInstanceUID: object.sopInstanceUID,
                 path: "results/\(ticket.id)/\(object.file)", digest: try dataSetDigest(ofFile: part.appending(path: object.file).path))
         }
         for name in try FileManager.default.contentsOfDirectory(atPath: part.path) { try makeDurable(part.appending(path: name)) }
