@@ -20,6 +20,10 @@ extension Configuration {
             objects = section.words("objects", default: objects)
             if objects.isEmpty { section.fail("objects", "must not be empty") }
             if Set(objects).count < objects.count { section.fail("objects", "names an object twice") }
+            segmentation = section.segmentation(over: segmentation)
+            structureSet = section.structureSet(over: structureSet)
+            captures = section.captures(over: captures)
+            measurements = section.measurements(over: measurements)
         }
 
         /// An object, and when it goes.

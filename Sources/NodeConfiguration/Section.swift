@@ -34,8 +34,11 @@ final class Section {
         self.init(mapping, path: "", line: nil, collector: collector)
     }
 
-    func fail(_ key: String, _ message: String) {
-        collector.errors.append(.init(path: path + key, line: mapping[key]?.mark?.line, message: message))
+    func fail(_ key: String, _ message: String) { report(key, mapping[key], message) }
+
+    /// Reports what is wrong with a value, by its path from here.
+    func report(_ key: String, _ value: Node?, _ message: String) {
+        collector.errors.append(.init(path: path + key, line: value?.mark?.line, message: message))
     }
 
     // MARK: Values
