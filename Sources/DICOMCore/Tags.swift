@@ -218,6 +218,9 @@ extension Tag {
     public static let longCodeValue = Tag(0x0008, 0x0119)
     public static let codingSchemeDesignator = Tag(0x0008, 0x0102)
     public static let codingSchemeVersion = Tag(0x0008, 0x0103)
+    public static let codingSchemeIdentificationSequence = Tag(0x0008, 0x0110)
+    public static let codingSchemeName = Tag(0x0008, 0x0115)
+    public static let codingSchemeResponsibleOrganization = Tag(0x0008, 0x0116)
     public static let codeMeaning = Tag(0x0008, 0x0104)
     public static let contextIdentifier = Tag(0x0008, 0x010F)
     public static let mappingResource = Tag(0x0008, 0x0105)
@@ -317,6 +320,8 @@ extension Tag {
     public static let verificationFlag = Tag(0x0040, 0xA493)
     public static let preliminaryFlag = Tag(0x0040, 0xA496)
     public static let currentRequestedProcedureEvidenceSequence = Tag(0x0040, 0xA375)
+    public static let predecessorDocumentsSequence = Tag(0x0040, 0xA360)
+    public static let performedProcedureCodeSequence = Tag(0x0040, 0xA372)
     // Query/retrieve
     public static let queryRetrieveLevel = Tag(0x0008, 0x0052)
     public static let instanceAvailability = Tag(0x0008, 0x0056)
