@@ -25,7 +25,8 @@ extension ContouredSeries {
         return switch specification {
         case .segmentation(let options): [try SegmentationWriter.make(own, options)]
         case .structureSet(let options): [try StructureSetWriter.make(own, options)]
-        case .overlay, .summary, .measurements, .document:
+        case .measurements(let options, _): [try MeasurementWriter.make(own, options, segmentation: segmentation)]
+        case .overlay, .summary, .document:
             throw ImagingError(.unsupported, "Series \(series.seriesInstanceUID): \(specification.name) cannot be written yet.")
         }
     }

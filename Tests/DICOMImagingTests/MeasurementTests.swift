@@ -105,8 +105,8 @@ import Testing
         let others = try [make(.init(), nil), make(.init(attenuation: [.mean]), seg), make(.init(imageLibrary: false), seg)]
         #expect(Set(([first] + others).map(\.sopInstanceUID)).count == 4 && Set(([first] + others).map(\.seriesInstanceUID)).count == 4)
         var later = ResultFixture.context
-        later.replaces = [.init(sopClassUID: seg.sopClassUID, sopInstanceUID: seg.sopInstanceUID, seriesInstanceUID: seg.seriesInstanceUID),
-                          .init(sopClassUID: first.sopClassUID, sopInstanceUID: first.sopInstanceUID, seriesInstanceUID: first.seriesInstanceUID)]
+        later.replaces = [.init(kind: .segmentation, sopClassUID: seg.sopClassUID, sopInstanceUID: seg.sopInstanceUID, seriesInstanceUID: seg.seriesInstanceUID),
+                          .init(kind: .measurements, sopClassUID: first.sopClassUID, sopInstanceUID: first.sopInstanceUID, seriesInstanceUID: first.seriesInstanceUID)]
         let second = try MeasurementWriter.make(Self.contoured(series, context: later), segmentation: nil)
         let predecessor = second.dataSet.items(.predecessorDocumentsSequence).flatMap { $0.items(.referencedSeriesSequence) }
         #expect(predecessor.map { $0.uid(.seriesInstanceUID) } == [first.seriesInstanceUID])
