@@ -10,38 +10,35 @@ extension Section {
         }
     }
 
+    /// What no structure set can follow is reported by the options themselves.
     func structureSet(over profile: StructureSetOptions) -> StructureSetOptions {
-        section("structureSet") { section in
+        let options = section("structureSet") { section in
             var options = profile
             options.holes = section.word("holes", default: profile.holes)
             options.subpixel = section.flag("subpixel", default: profile.subpixel)
-            options.smallestIslandMM2 = section.number("smallestIslandMM2", 0...1e6, default: profile.smallestIslandMM2)
-            options.smallestPieceML = section.number("smallestPieceML", 0...1e4, default: profile.smallestPieceML)
-            options.smoothingMM = section.number("smoothingMM", 0...100, default: profile.smoothingMM)
-            options.toleranceMM = section.numberOrWord("toleranceMM", 0...10, word: "harmless", default: profile.toleranceMM, Double.init)
-            options.maximumPoints = section.numberOrWord("maximumPoints", 4...1_000_000, word: "none", default: profile.maximumPoints) { Int($0) }
+            options.smallestIslandMM2 = section.number("smallestIslandMM2", 0...1000, default: profile.smallestIslandMM2)
+            options.smallestPieceML = section.number("smallestPieceML", 0...1000, default: profile.smallestPieceML)
+            options.smoothingMM = section.number("smoothingMM", 0...1000, default: profile.smoothingMM)
+            options.toleranceMM = section.numberOrWord("toleranceMM", 0...1000, word: "harmless", default: profile.toleranceMM, Double.init)
+            options.maximumPoints = section.numberOrWord(
+                "maximumPoints", StructureSetOptions.leastPoints...Int.max, word: "none", default: profile.maximumPoints) { Int($0) }
             options.maximumContourBytes = section.numberOrWord(
-                "maximumContourBytes", 1000...100_000_000, word: "none", default: profile.maximumContourBytes) { Int($0) }
+                "maximumContourBytes", StructureSetOptions.leastContourBytes...Int.max, word: "none", default: profile.maximumContourBytes) { Int($0) }
             options.atLimit = section.word("atLimit", default: profile.atLimit)
-            options.largestToleranceMM = section.number("largestToleranceMM", 0...10, default: profile.largestToleranceMM)
-            options.decimals = section.integer("decimals", 1...6, default: profile.decimals)
-            section.readNames(into: &options)
+            options.largestToleranceMM = section.number("largestToleranceMM", 0...1000, default: profile.largestToleranceMM)
+            options.decimals = section.integer("decimals", 2...3, default: profile.decimals)
+            options.nameLength = section.integer("nameLength", 4...64, default: profile.nameLength)
+            options.names.merge(section.texts("names")) { $1 }
+            options.labels.merge(section.texts("labels")) { $1 }
+            options.interpretedType = section.string("interpretedType", default: profile.interpretedType)
+            options.interpretedTypes.merge(section.texts("interpretedTypes")) { $1 }
+            options.colors.merge(section.values("colors", color) { "\($0) is no colour such as \"#ff8000\"" }) { $1 }
             options.emptyROIs = section.flag("emptyROIs", default: profile.emptyROIs)
             options.implicitVR = section.flag("implicitVR", default: profile.implicitVR)
             return options
         }
-    }
-
-    /// What structures are called and shown as, to the letter that a value representation allows.
-    private func readNames(into options: inout StructureSetOptions) {
-        options.nameLength = integer("nameLength", 4...64, default: options.nameLength)
-        options.names.merge(texts("names") { isText($0, 64) ? $0 : nil } not: { _ in "must be 1 to 64 characters without backslash" }) { $1 }
-        options.labels.merge(texts("labels") { isText($0, 16) ? $0 : nil } not: { _ in "must be 1 to 16 characters without backslash" }) { $1 }
-        let type = { (text: String) in isText(text, 16) && text.utf8.allSatisfy { isCode($0) } ? text : nil }
-        let noType = { (text: String) in "\(text) is no value of RT ROI Interpreted Type, such as ORGAN" }
-        options.interpretedType = scalar("interpretedType", default: options.interpretedType, stand: "", type, not: noType)
-        options.interpretedTypes.merge(texts("interpretedTypes", type, not: noType)) { $1 }
-        options.colors.merge(texts("colors", color) { "\($0) is no colour such as \"#ff8000\"" }) { $1 }
+        for problem in options.problems { fail("structureSet", problem) }
+        return options
     }
 
     func captures(over profile: CaptureOptions) -> CaptureOptions {
@@ -69,8 +66,10 @@ extension Section {
         } not: { "\($0) is neither \(word) nor a number from \(range.lowerBound) to \(range.upperBound)" }
     }
 
-    /// A mapping of any names to values; empty when absent.
-    private func texts<T>(_ key: String, _ read: (String) -> T?, not message: (String) -> String) -> [String: T] {
+    private func texts(_ key: String) -> [String: String] { values(key, { $0 }, not: { $0 }) }
+
+    /// A mapping of structures' names to values; empty when absent.
+    private func values<T>(_ key: String, _ read: (String) -> T?, not message: (String) -> String) -> [String: T] {
         known.insert(key)
         guard let node = mapping[key] else { return [:] }
         guard let entries = node.mapping else {
@@ -79,23 +78,10 @@ extension Section {
         }
         var found: [String: T] = [:]
         for (name, value) in entries {
-            let text = value.scalar?.string ?? ""
-            if let name = name.string, let value = read(text) { found[name] = value } else { report(key + ".\(name.string ?? "")", value, message(text)) }
+            let name = name.string ?? "", text = value.scalar?.string
+            if let text, let value = read(text) { found[name] = value } else { report("\(key).\(name)", value, text.map(message) ?? "must be a single value") }
         }
         return found
-    }
-}
-
-/// Whether a text fits a value representation of that length (PS3.5 6.2): LO, SH, CS.
-private func isText(_ text: String, _ length: Int) -> Bool {
-    (1...length).contains(text.count) && !text.unicodeScalars.contains { $0 == "\\" || $0.properties.generalCategory == .control }
-}
-
-/// Whether a character may stand in a code string (PS3.5 6.2).
-private func isCode(_ character: UInt8) -> Bool {
-    switch character {
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: " "): true
-    default: false
     }
 }
 

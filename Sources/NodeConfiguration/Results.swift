@@ -9,14 +9,11 @@ extension Configuration {
         public var captures = CaptureOptions()
         public var measurements = MeasurementOptions()
 
-        /// What readers of a kind want, by the names that docs/reference/profiles.md explains.
-        public enum Profile: String, Sendable, CaseIterable { case generic, ohif, weasis, slicer, eclipse, raystation, monaco, pinnacle }
-
-        public init(_ profile: Profile = .generic) {}
+        public init() {}
 
         /// Reads the keys of a destination, over the choices of its profile.
         init(_ section: Section) {
-            self.init(section.word("profile", default: .generic))
+            self.init(section.word("profile", default: Profile.generic))
             objects = section.words("objects", default: objects)
             if objects.isEmpty { section.fail("objects", "must not be empty") }
             if Set(objects).count < objects.count { section.fail("objects", "names an object twice") }

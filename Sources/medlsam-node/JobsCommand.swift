@@ -59,9 +59,17 @@ struct JobsCommand: ParsableCommand {
             if let selection, selection.reason != summary.reason { print("selection: \(selection.reason)") }
             if let reason = summary.reason { print("reason: \(reason)") }
             if let report { Terminal.print(report) }
-            Terminal.print(["OBJECT", "DESTINATION", "STATE", "TRIES", "NOTE"], detail.deliveries.map {
-                [$0.name, $0.destination, $0.state.rawValue, String($0.attempts), $0.note ?? ""]
-            })
+            Terminal.print(["DESTINATION", "OBJECT", "FILES", "STATE", "TRIES", "NOTE"], Self.lines(detail.deliveries))
+        }
+
+        /// A line for each object of each destination: a series of captures is one while its files fare alike.
+        private static func lines(_ deliveries: [JobDetail.Delivery]) -> [[String]] {
+            var lines: [(line: [String], files: Int)] = []
+            for delivery in deliveries {
+                let line = [delivery.destination, delivery.name, delivery.state.rawValue, String(delivery.attempts), delivery.note ?? ""]
+                if lines.last?.line == line { lines[lines.count - 1].files += 1 } else { lines.append((line, 1)) }
+            }
+            return lines.map { $0.line[..<2] + [String($0.files)] + $0.line[2...] }
         }
     }
 

@@ -2,14 +2,14 @@ import ArgumentParser
 import DICOMImaging
 import Foundation
 import Node
-import NodeConfiguration
 
 struct SegmentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "segment", abstract: "Contour the CT series of a folder, without a network.",
-        discussion: "Writes SEG.dcm, RTSTRUCT.dcm, overlay.png and report.json into the output folder.")
+        discussion: "Writes SEG.dcm, RTSTRUCT.dcm or what else is asked for, overlay.png and report.json into the output folder.")
     @OptionGroup var settings: SettingsOptions
     @OptionGroup var form: FormOptions
+    @OptionGroup var results: ResultsOptions
     @Argument(help: "A folder with one CT series; what is not CT in it is left out.") var input: String
     @Option(help: "What to look for.") var templateSet = "head-neck"
     @Option(name: .shortAndLong, help: "The folder for the results; it is made.") var output: String
@@ -17,13 +17,16 @@ struct SegmentCommand: ParsableCommand {
 
     func run() throws {
         let configuration = try settings.configuration()
+        let specifications = try results.specifications(configuration)
         let files = try dicomFiles(in: input)
         let engine = try MedLSAMEngine(templateSet: templateSet, folders: ModelFolders(configuration.models), threads: threads)
         let folder = URL(fileURLWithPath: output)
         do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
             throw CommandFailure(.cannotCreate, "\(output) cannot be made: \(error.localizedDescription)")
         }
-        let job = ContouringJob(engine: engine, deviceSerialNumber: configuration.aeTitle.string, specifications: Configuration.Results().items.map(\.specification))
+        let job = ContouringJob(
+            engine: engine, deviceSerialNumber: configuration.aeTitle.string, contentDate: results.contentDate?.date ?? Date(),
+            timeZone: results.contentDate?.zone ?? .current, specifications: specifications)
         let report = try job.run(paths: files, output: folder) { stage, fraction in
             Terminal.progress("\(stage) \(Int(fraction * 100)) %")
         }

@@ -18,12 +18,26 @@ import Testing
         return output
     }
 
-    @Test func aScanTravelsToTwoArchivesThoughWorkerAndNodeAreKilledOnTheWay() async throws {
+    /// What each of four archives is to get: Orthanc and storescp know no label maps, pynetdicom does.
+    private static let profiles = [
+        "orthanc": "profile: slicer, objects: [SEG, RTSTRUCT\(sr)], segmentation: {form: labelmap}", "dcmqrscp": "profile: generic",
+        "storescp": "profile: eclipse", "pynetdicom": "segmentation: {form: labelmap}, objects: [SEG\(sr)]",
+    ]
+    private static let expected = [
+        "orthanc": "SEG,RTSTRUCT\(sr)", "dcmqrscp": "SEG,RTSTRUCT", "storescp": "RTSTRUCT", "pynetdicom": "LABELMAP\(sr)",
+    ]
+    private static let sr = ""
+    private static let allObjects = "SEG,RTSTRUCT"
+
+    @Test func aScanTravelsToFourArchivesThoughWorkerAndNodeAreKilledOnTheWay() async throws {
         let folder = try Places.temporaryFolder("journey")
         let orthanc = try await Orthanc.start(in: folder), archive = try await Dcmqrscp.start(in: folder)
+        let storescp = try await Storescp.start(in: folder), pynetdicom = try await PynetdicomArchive.start(in: folder)
         let node = try NodeUnderTest(in: folder, destinations: [
-            .init(name: "orthanc", aeTitle: orthanc.aeTitle, port: orthanc.port),
-            .init(name: "dcmqrscp", aeTitle: archive.aeTitle, port: archive.port),
+            .init(name: "orthanc", aeTitle: orthanc.aeTitle, port: orthanc.port, settings: Self.profiles["orthanc"]),
+            .init(name: "dcmqrscp", aeTitle: archive.aeTitle, port: archive.port, settings: Self.profiles["dcmqrscp"]),
+            .init(name: "storescp", aeTitle: storescp.aeTitle, port: storescp.port, settings: Self.profiles["storescp"]),
+            .init(name: "pynetdicom", aeTitle: pynetdicom.aeTitle, port: pynetdicom.port, settings: Self.profiles["pynetdicom"]),
         ])
         let doctor = try node.command("doctor")
         #expect(doctor.status == 0, "\(doctor.output)")
@@ -49,7 +63,16 @@ import Testing
             #expect(job.state == "withheld" && !Places.hasSharedData, "\(job)")
             return
         }
-        #expect(job.sent == 4, "two objects, two destinations")
+        let got = folder.appending(path: "orthanc-got")
+        try orthanc.fetchAll(to: got)
+        let folders = ["orthanc": got, "dcmqrscp": archive.storage, "storescp": storescp.storage, "pynetdicom": pynetdicom.storage]
+        let verdict = try runTool(
+            Places.python, [Places.repository.appending(path: "Tests/Judges/profiles.py").path]
+                + folders.map { "\($0)=\($1.path)=\(Self.expected[$0]!)" })
+        #expect(verdict.status == 0, "\(verdict.output)")
+        let shown = try node.command("jobs", "show", "\(job.id)").output
+        #expect(shown.contains(/orthanc +SEG LABELMAP +1 +omitted +0 +The peer does not accept/), "\(shown)")
+        #expect(shown.contains(/pynetdicom +SEG +1 +omitted/), "\(shown)")
 
         let (seg, rtstruct) = (folder.appending(path: "SEG.dcm"), folder.appending(path: "RTSTRUCT.dcm"))
         for (modality, file) in [("SEG", seg), ("RTSTRUCT", rtstruct)] {
@@ -62,11 +85,26 @@ import Testing
         #expect(archive.files.count == 2)
         try judge(scan: scan, seg: seg, rtstruct: rtstruct, job: job, of: node)
 
+        try compare(job, of: node, withWhatAnotherProcessMakesOf: scan)
+
         // A resend changes nothing.
         #expect(try node.send([scan]).status == 0)
         try await Task.sleep(for: .seconds(3))
         #expect(try node.jobs().map(\.id) == [job.id])
         #expect(process.terminate() == 0)
+    }
+
+    /// A process of its own makes of the same scan, for the same moment, the same bytes.
+    private func compare(_ job: NodeUnderTest.Job, of node: NodeUnderTest, withWhatAnotherProcessMakesOf scan: String) throws {
+        let output = node.folder.appending(path: "segmented"), results = node.folder.appending(path: "data/results/\(job.id)")
+        let segmented = try node.command(
+            "segment", scan, "--output", output.path, "--destination", "pynetdicom", "--objects", Self.allObjects, "--content-date", job.created)
+        #expect(segmented.status == 0, "\(segmented.output)")
+        let files = try FileManager.default.contentsOfDirectory(atPath: output.path).filter { $0.hasSuffix(".dcm") }
+        #expect(!files.isEmpty)
+        for file in files {
+            #expect(FileManager.default.contentsEqual(atPath: output.appending(path: file).path, andPath: results.appending(path: file).path), "\(file)")
+        }
     }
 
     /// Readers that are not ours agree with each other and with what the node says of its result.

@@ -11,6 +11,8 @@ struct NodeUnderTest: Sendable {
     struct Destination: Sendable {
         let name, aeTitle: String
         let port: Int
+        /// What it says of itself besides, such as `profile: eclipse`.
+        var settings: String?
     }
 
     let folder: URL
@@ -23,7 +25,7 @@ struct NodeUnderTest: Sendable {
         self.folder = folder
         port = try freePort()
         let installed = models ? Places.local.appending(path: "models") : folder.appending(path: "no-models")
-        let list = destinations.map { "\n  - {name: \($0.name), aeTitle: \($0.aeTitle), host: 127.0.0.1, port: \($0.port)}" }
+        let list = destinations.map { "\n  - {name: \($0.name), aeTitle: \($0.aeTitle), host: 127.0.0.1, port: \($0.port)\($0.settings.map { ", " + $0 } ?? "")}" }
         try """
             aeTitle: MEDLSAM
             host: 127.0.0.1
@@ -48,7 +50,7 @@ struct NodeUnderTest: Sendable {
     func serve() async throws -> BackgroundProcess {
         let log = folder.appending(path: "node.log")
         let process = try BackgroundProcess(
-            program("medlsam-node"), ["serve", "--config", settings, "--log-level", "debug"], log: log)
+            program("medlsam-node"), ["serve", "--config", settings, "--log-level", "debug"], log: log, environment: ["TZ": "UTC"])
         try await answersEcho("MEDLSAM", port)
         return process
     }
@@ -70,6 +72,7 @@ struct NodeUnderTest: Sendable {
         let state: String
         let reason: String?
         let attempts, instances, sent, pending: Int
+        let created: String
         let seriesInstanceUID: String
     }
 

@@ -38,6 +38,41 @@ public struct Dcmqrscp: Sendable {
     }
 }
 
+/// pynetdicom as an archive that takes what the standard knows, label maps too.
+public struct PynetdicomArchive: Sendable {
+    public let port: Int
+    public let aeTitle = "PYNETDICOM"
+    public let storage: URL
+    public let process: BackgroundProcess
+
+    public static func start(in folder: URL) async throws -> PynetdicomArchive {
+        let storage = folder.appending(path: "pynetdicom"), port = try freePort()
+        try FileManager.default.createDirectory(at: storage, withIntermediateDirectories: true)
+        let script = Places.repository.appending(path: "Tests/Judges/archive.py").path
+        let process = try BackgroundProcess(Places.python, [script, "\(port)", storage.path], log: folder.appending(path: "pynetdicom.log"))
+        let archive = PynetdicomArchive(port: port, storage: storage, process: process)
+        try await answersEcho(archive.aeTitle, port)
+        return archive
+    }
+}
+
+/// DCMTK's storescp, which knows neither label maps nor who calls.
+public struct Storescp: Sendable {
+    public let port: Int
+    public let aeTitle = "STORESCP"
+    public let storage: URL
+    public let process: BackgroundProcess
+
+    public static func start(in folder: URL) async throws -> Storescp {
+        let storage = folder.appending(path: "storescp"), port = try freePort()
+        try FileManager.default.createDirectory(at: storage, withIntermediateDirectories: true)
+        let process = try BackgroundProcess("storescp", ["-od", storage.path, "\(port)"], log: folder.appending(path: "storescp.log"))
+        let archive = Storescp(port: port, storage: storage, process: process)
+        try await answersEcho(archive.aeTitle, port)
+        return archive
+    }
+}
+
 /// Orthanc on free ports, which keeps everything in the test's folder.
 public struct Orthanc: Sendable {
     public let port: Int
@@ -70,6 +105,15 @@ public struct Orthanc: Sendable {
         let query = #"{"Level": "Instance", "Query": {"Modality": "\#(modality)"}}"#
         let answer = try runTool("curl", ["-s", "-d", query, "http://127.0.0.1:\(httpPort)/tools/find"])
         return try JSONDecoder().decode([String].self, from: Data(answer.output.utf8))
+    }
+
+    /// Fetches all that it holds into a folder.
+    public func fetchAll(to folder: URL) throws {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        let answer = try runTool("curl", ["-s", "http://127.0.0.1:\(httpPort)/instances"])
+        for instance in try JSONDecoder().decode([String].self, from: Data(answer.output.utf8)) {
+            try fetch(instance, to: folder.appending(path: "\(instance).dcm"))
+        }
     }
 
     /// Asks one of its modalities for storage commitment, and waits for Orthanc's verdict.

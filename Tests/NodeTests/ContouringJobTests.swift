@@ -12,10 +12,19 @@ import Testing
 private let generic: [ResultSpecification] = [.segmentation(.init()), .structureSet(.init())]
 
 /// Finds a block in the middle of any volume, and no other structure.
-private struct FakeEngine: ContouringEngine {
+struct FakeEngine: ContouringEngine {
     let templateSet = "fake", templateSetVersion = "1"
     let models = [ResultContext.Model(name: "fake", version: "1", digest: "00")]
     var findsNothing = false
+
+    /// Writes six slices into a folder.
+    static func series(in folder: URL) throws -> [String] {
+        try (1...6).map { k in
+            let path = folder.appending(path: "\(k).dcm").path
+            try Bench.dataSet(sop: "1.1.\(k)", z: Double(k)).write(to: path)
+            return path
+        }
+    }
 
     func contour(
         _ volume: Volume, seed: UInt64, progress: @escaping @Sendable (ContouringStage, Double) -> Void
@@ -39,14 +48,7 @@ private struct FakeEngine: ContouringEngine {
 @Suite struct ContouringJobTests {
     private let paths: [String]
 
-    init() throws {
-        let folder = try Places.temporaryFolder("series")
-        paths = try (1...6).map { k in
-            let path = folder.appending(path: "\(k).dcm").path
-            try Bench.dataSet(sop: "1.1.\(k)", z: Double(k)).write(to: path)
-            return path
-        }
-    }
+    init() throws { paths = try FakeEngine.series(in: Places.temporaryFolder("series")) }
 
     private func run(_ engine: FakeEngine = FakeEngine(), at date: Date = Date()) throws -> (JobReport, URL) {
         let output = try Places.temporaryFolder("output")
