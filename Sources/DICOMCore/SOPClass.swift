@@ -14,6 +14,7 @@ public enum SOPClass {
     public static let rtDoseStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.481.2")
     public static let rtPlanStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.481.5")
     public static let comprehensive3DSRStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.88.34")
+    public static let encapsulatedPDFStorage = UID(constant: "1.2.840.10008.5.1.4.1.1.104.1")
     public static let storageCommitmentPushModel = UID(constant: "1.2.840.10008.1.20.1")
     /// The one instance that storage commitment is asked of (PS3.4 J.3.5).
     public static let storageCommitmentPushModelInstance = UID(constant: "1.2.840.10008.1.20.1.1")

@@ -1,3 +1,5 @@
+import DICOMCore
+
 /// An object that a destination is to get, and how it is written.
 ///
 /// Whatever can change an object's bytes stands in here, so that equal specifications are one object and others have other UIDs.
@@ -23,6 +25,17 @@ public enum ResultSpecification: Codable, Sendable, Hashable {
         case .summary: .summary
         case .measurements: .measurements
         case .document: .document
+        }
+    }
+
+    /// The SOP class that the object has, unless its options let a label map become a binary segmentation.
+    public var sopClassUID: UID {
+        switch self {
+        case .segmentation(let options): options.form == .labelmap ? SOPClass.labelMapSegmentationStorage : SOPClass.segmentationStorage
+        case .structureSet: SOPClass.rtStructureSetStorage
+        case .overlay, .summary: SOPClass.secondaryCaptureImageStorage
+        case .measurements: SOPClass.comprehensive3DSRStorage
+        case .document: SOPClass.encapsulatedPDFStorage
         }
     }
 

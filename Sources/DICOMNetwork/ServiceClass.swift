@@ -42,10 +42,18 @@ public struct StoreOutcome: Sendable {
 public enum ServiceClass {
     /// Asks the peer whether it is there (C-ECHO, PS3.4 annex A).
     public static func echo(_ peer: Peer) throws(NetworkError) {
-        let association = try RequestedAssociation(to: peer, proposing: [Proposal(SOPClass.verification, [.implicitVRLittleEndian])])
+        _ = try echo(peer, asking: [])
+    }
+
+    /// Asks the peer whether it is there, as `echo` does, and which of some storage SOP classes it takes.
+    public static func echo(_ peer: Peer, asking sopClasses: Set<UID>) throws(NetworkError) -> Set<UID> {
+        let proposals = sopClasses.map { Proposal($0, [.explicitVRLittleEndian, .implicitVRLittleEndian]) }
+        let association = try RequestedAssociation(to: peer, proposing: [Proposal(SOPClass.verification, [.implicitVRLittleEndian])] + proposals)
         let status = try association.echo()
         guard status == .success else { throw NetworkError(.protocolViolation, "\(peer.name) answered C-ECHO with \(status)") }
+        let taken = sopClasses.filter(association.accepts)
         association.release()
+        return taken
     }
 
     /// Sends files (C-STORE, PS3.4 annex B), each in its own transfer syntax, an uncompressed one also in explicit or implicit

@@ -14,7 +14,7 @@ public enum Doctor {
         public let state: State
         public let message: String
         /// Nil when all is well.
-        public let whatToDo: String?
+        public fileprivate(set) var whatToDo: String?
     }
 
     /// Checks data dictionary, runtime, models by digest, template set, data folder, disk, certificates, destinations and outbox; lasts no longer than
@@ -99,10 +99,16 @@ public enum Doctor {
     }
 
     private static func echo(_ destination: Configuration.Destination, _ configuration: Configuration) -> Check {
-        check("destination \(destination.name)", "Check host, port and AE titles there and here, and that the archive runs.") {
-            try ServiceClass.echo(configuration.peer(destination))
-            return .ok("\(destination.aeTitle) at \(destination.host):\(destination.port) answers C-ECHO.")
+        var check = check("destination \(destination.name)", "Check host, port and AE titles there and here, and that the archive runs.") {
+            let items = destination.results.items, place = "\(destination.aeTitle) at \(destination.host):\(destination.port) answers C-ECHO"
+            let taken = try ServiceClass.echo(configuration.peer(destination), asking: Set(items.map(\.specification.sopClassUID)))
+            // Where label maps are not taken, something else goes in their place.
+            let refused = items.filter { $0.condition != .decides && !taken.contains($0.specification.sopClassUID) }.map(\.specification.name)
+            guard refused.isEmpty else { return .warning("\(place), but does not accept \(refused.joined(separator: ", ")).") }
+            return .ok("\(place) and accepts what it is to get.")
         }
+        if check.state == .warning { check.whatToDo = "Have the archive accept them, or name in `objects` what it is to get." }
+        return check
     }
 
     private static func unchecked(_ destination: Configuration.Destination) -> Check {

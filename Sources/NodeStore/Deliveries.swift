@@ -97,19 +97,19 @@ extension Store {
     }
 
     /// Settles which of a job's deliveries to a destination go, before any that depend on it does: at once and for good, so that no
-    /// crash can have both kinds sent, or neither.
+    /// crash can have both kinds sent, or neither. Does nothing where that is settled already.
     public func settle(deliveriesOf job: Int64, to destination: String, isTaken: Bool, reason: String, at now: Date) throws {
-        let (goes, stays) = isTaken ? (["ifTaken"], ["ifNotTaken"]) : (["ifNotTaken"], ["decides", "ifTaken"])
+        let its = "destination = ? AND result IN (SELECT id FROM result WHERE job = ?)", goes = isTaken ? "ifTaken" : "ifNotTaken"
         try groupCommit { db in
-            func set(_ change: String, _ conditions: [String]) throws {
-                try db.execute(
-                    sql: """
-                        UPDATE delivery SET \(change), note = ? WHERE destination = ? AND result IN (SELECT id FROM result WHERE job = ?)
-                            AND condition IN (\(conditions.map { "'\($0)'" }.joined(separator: ", "))) AND state IN ('pending', 'standby')
-                        """, arguments: [reason, destination, job])
-            }
-            try set("state = 'pending', next_attempt = \(now.timeIntervalSince1970)", goes)
-            try set("state = 'omitted', next_attempt = NULL", stays)
+            guard try Bool.fetchOne(
+                db, sql: "SELECT EXISTS (SELECT 1 FROM delivery WHERE \(its) AND state = 'standby')", arguments: [destination, job])!
+            else { return }
+            try db.execute(
+                sql: """
+                    UPDATE delivery SET note = ?, state = iif(condition = ?, 'pending', 'omitted'), next_attempt = iif(condition = ?, ?, NULL)
+                    WHERE \(its) AND (state = 'standby' OR (condition = 'decides' AND state = 'pending' AND NOT ?))
+                    """,
+                arguments: [reason, goes, goes, now.timeIntervalSince1970, destination, job, isTaken])
         }
     }
 

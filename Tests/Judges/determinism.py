@@ -14,7 +14,7 @@ import pydicom
 earlier, later = (pathlib.Path(folder) for folder in sys.argv[1:])
 DATES = {
     "InstanceCreationDate", "InstanceCreationTime", "SeriesDate", "SeriesTime", "ContentDate", "ContentTime",
-    "StructureSetDate", "StructureSetTime", "AcquisitionDateTime", "ObservationDateTime", "VerificationDateTime",
+    "StructureSetDate", "StructureSetTime", "DateOfSecondaryCapture", "TimeOfSecondaryCapture", "AcquisitionDateTime",
 }
 # What is drawn states its date, too.
 DRAWN = {"EncapsulatedDocument", "EncapsulatedDocumentLength", "PixelData"}

@@ -280,6 +280,36 @@ func every(_ results: [NewResult], to destinations: [String]) -> [NewDelivery] {
 
     // MARK: Outbox
 
+    /// Objects of which one decides about the others: a label map and a binary segmentation, say.
+    private func jobWithAChoice(_ bench: Bench) throws -> Int64 {
+        let ticket = try bench.runningJob()
+        let deliveries = [NewDelivery(result: 0, destination: "a", condition: .decides), NewDelivery(result: 1, destination: "a", condition: .ifNotTaken)]
+        try bench.store.finish(job: ticket.id, .succeeded(results: objects, deliveries: deliveries, report: "{}"), at: start)
+        return ticket.id
+    }
+
+    @Test func whatDependsOnAnAnswerWaitsForItAndThenGoesOrNever() throws {
+        for isTaken in [true, false] {
+            let bench = try Bench(), job = try jobWithAChoice(bench)
+            #expect(try bench.store.job(job).deliveries.map(\.state) == [.pending, .standby])
+            #expect(try bench.store.standbyDeliveries(of: job, to: "a").map(\.sopInstanceUID) == ["1.7"])
+            for answer in [isTaken, !isTaken] {
+                // The second answer comes too late.
+                try bench.store.settle(deliveriesOf: job, to: "a", isTaken: answer, reason: "The peer said so.", at: start + 5)
+                if answer == isTaken { #expect(try bench.store.job(job).deliveries.map(\.state) == (isTaken ? [.pending, .omitted] : [.omitted, .pending])) }
+            }
+            #expect(try bench.store.pendingDeliveries(to: "a").count <= 1, "never both")
+        }
+    }
+
+    @Test func aRetryLeavesAloneWhatWaitsForAnAnswerOrNeverGoes() throws {
+        let bench = try Bench(), job = try jobWithAChoice(bench)
+        let decides = try #require(try bench.store.pendingDeliveries(to: "a").first)
+        try bench.store.record(delivery: decides.id, .failed(status: nil, reason: "Given up."), at: start)
+        try bench.store.retry(job: job, at: start + 9)
+        #expect(try bench.store.job(job).deliveries.map(\.state) == [.pending, .standby])
+    }
+
     @Test func resultsAndOutboxAppearTogether() throws {
         let bench = try Bench()
         let ticket = try bench.runningJob()

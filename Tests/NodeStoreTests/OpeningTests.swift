@@ -51,6 +51,8 @@ import Testing
         #expect(try store.quarantine().map(\.id) == [2])
         #expect(try store.instances(withSOPInstanceUID: "1.1").map(\.state) == [.current, .replaced])
         #expect(try store.pendingDeliveries().map(\.destination) == ["other"])
+        #expect(try store.job(1).deliveries.map { "\($0.name) \($0.state)" } == ["SEG sent", "SEG pending"])
+        #expect(try store.job(1).results.map(\.path) == ["results/1/SEG.dcm"])
         #expect(try store.recover(files: [], at: start).lostAssociations == 1)
         let bench = Bench(store: store)
         #expect(try bench.record(bench.instance("1.80", series: "1.2")) == .new)

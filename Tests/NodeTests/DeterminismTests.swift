@@ -11,7 +11,8 @@ import Testing
 @Suite struct DeterminismTests {
     private let paths: [String]
     private let specifications: [ResultSpecification] = [
-        .segmentation(.init()), .structureSet(.init()),
+        .segmentation(.init()), .segmentation(.init(emptyFrames: true)), .structureSet(.init()),
+        .measurements(.init(), of: .init()), .measurements(.init(), of: .init(emptyFrames: true)), .measurements(.init(), of: nil),
     ]
 
     init() throws { paths = try FakeEngine.series(in: Places.temporaryFolder("series")) }

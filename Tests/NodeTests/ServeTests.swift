@@ -128,6 +128,17 @@ final class RunningNode: Sendable {
         #expect(checks.allSatisfy { $0.state == .ok || $0.whatToDo != nil })
     }
 
+    @Test func doctorSaysWhatADestinationDoesNotAccept() async throws {
+        let storescp = try await Storescp.start(in: Places.temporaryFolder("storescp"))
+        func check(_ settings: String) async throws -> Doctor.Check {
+            let bench = try Bench("destinations: [{name: archive, aeTitle: STORESCP, host: 127.0.0.1, port: \(storescp.port), \(settings)}]")
+            return try #require(await Doctor.run(bench.configuration).first { $0.name == "destination archive" })
+        }
+        #expect(try await check("profile: slicer, segmentation: {form: labelmap}").state == .ok, "BINARY goes in the label map's place")
+        storescp.process.kill()
+        #expect(try await check("profile: slicer").state == .failure)
+    }
+
     @Test func doctorLooksForTheTemplateSetOfEveryRule() async throws {
         let bench = try Bench("selection: {rules: [{name: a, when: {modality: CT}}, {name: b, templateSet: nowhere}]}")
         let checks = await Doctor.run(bench.configuration).filter { $0.name.hasPrefix("template set") }

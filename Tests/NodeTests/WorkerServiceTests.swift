@@ -91,6 +91,21 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: bench.folder.results.path) == ["\(job.id)"])
     }
 
+    @Test func eachDestinationGetsOnlyWhatItIsToGet() throws {
+        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1, objects: [SEG]}, {name: b, aeTitle: B, host: h, port: 1}]")
+        #expect(bench.configuration.specifications == [.segmentation(.init()), .structureSet(.init())])
+        let deliveries = bench.configuration.deliveries(of: bench.configuration.specifications)
+        #expect(deliveries.map { "\($0.destination) \($0.result)" } == ["a 0", "b 0", "b 1"])
+    }
+
+    @Test func aWorkerThatLeavesOutWhatWasAskedForHasNotSucceeded() throws {
+        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1, objects: [SEG, SR]}]")
+        try bench.queueJob(attempts: 1)
+        let job = try attempt(bench, try bench.scriptThatMakesASegmentation())
+        #expect(job.state == .failed && job.reason!.contains("made no SR"), "\(job)")
+        #expect(try bench.store.pendingDeliveries().isEmpty)
+    }
+
     @Test(arguments: [("1.4", "P1", "1.5"), ("1.3", "P2", "1.5"), ("1.3", "P1", "1.6")])
     func aResultOfAnotherPatientOrStudyNeverLeaves(study: String, patient: String, reported: String) throws {
         let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1, objects: [SEG]}]")

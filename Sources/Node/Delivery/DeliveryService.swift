@@ -46,8 +46,10 @@ struct DeliveryService: Service {
         if !due.isEmpty {
             var batch = try DeliveryBatch(due, to: destination.name, in: store), answers: [Int: Result<Void, any Error>] = [:]
             let deliveries = batch.deliveries
+            // One for all, so that what is tried again keeps its order: a segmentation before the report that refers to it.
+            let jitter = Double.random(in: 0.8...1.2)
             func note(_ index: Int, _ answer: Answer) {
-                if answers[index] == nil { answers[index] = Result { try record(deliveries[index], answer, to: destination) } }
+                if answers[index] == nil { answers[index] = Result { try record(deliveries[index], answer, to: destination, jitter: jitter) } }
             }
             var failure: String?
             do {
@@ -63,11 +65,10 @@ struct DeliveryService: Service {
         return try store.pendingDeliveries(to: destination.name).first?.nextAttempt
     }
 
-    private func record(_ delivery: Delivery, _ answer: Answer, to destination: Configuration.Destination) throws {
+    private func record(_ delivery: Delivery, _ answer: Answer, to destination: Configuration.Destination, jitter: Double) throws {
         let now = Date()
         let outcome = Self.outcome(
-            of: answer, attempts: delivery.attempts, since: delivery.created, by: configuration.delivery, at: now,
-            jitter: .random(in: 0.8...1.2))
+            of: answer, attempts: delivery.attempts, since: delivery.created, by: configuration.delivery, at: now, jitter: jitter)
         let object = "\(delivery.sopInstanceUID) to \(destination.name)"
         switch outcome {
         case .sent(_, let note): logger.info("Sent \(object)\(note.map { " (\($0))" } ?? "").")
