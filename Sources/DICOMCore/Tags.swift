@@ -322,6 +322,17 @@ extension Tag {
     public static let currentRequestedProcedureEvidenceSequence = Tag(0x0040, 0xA375)
     public static let predecessorDocumentsSequence = Tag(0x0040, 0xA360)
     public static let performedProcedureCodeSequence = Tag(0x0040, 0xA372)
+    // Secondary capture and encapsulated document
+    public static let dateOfSecondaryCapture = Tag(0x0018, 0x1012)
+    public static let timeOfSecondaryCapture = Tag(0x0018, 0x1014)
+    public static let secondaryCaptureDeviceManufacturer = Tag(0x0018, 0x1016)
+    public static let secondaryCaptureDeviceManufacturerModelName = Tag(0x0018, 0x1018)
+    public static let secondaryCaptureDeviceSoftwareVersions = Tag(0x0018, 0x1019)
+    public static let documentTitle = Tag(0x0042, 0x0010)
+    public static let encapsulatedDocument = Tag(0x0042, 0x0011)
+    public static let mimeTypeOfEncapsulatedDocument = Tag(0x0042, 0x0012)
+    public static let sourceInstanceSequence = Tag(0x0042, 0x0013)
+    public static let encapsulatedDocumentLength = Tag(0x0042, 0x0015)
     // Query/retrieve
     public static let queryRetrieveLevel = Tag(0x0008, 0x0052)
     public static let instanceAvailability = Tag(0x0008, 0x0056)

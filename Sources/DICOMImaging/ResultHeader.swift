@@ -135,6 +135,24 @@ extension DataSet {
         return item
     }
 
+    /// Names the images that this one replaces: as related to it (PS3.3 C.12.4), and as the Common Instance Reference Module lists them
+    /// (C.12.2). No code of DICOM's says that an image replaces another.
+    func addReplacedImages(_ replaced: some Sequence<ReplacedObject>) throws {
+        func refer(_ item: DataSet, _ object: ReplacedObject) throws {
+            try item.set(.referencedSOPClassUID, object.sopClassUID)
+            try item.set(.referencedSOPInstanceUID, object.sopInstanceUID)
+        }
+        var listed: [UID: DataSet] = [:]
+        for object in replaced {
+            let image = try addItem(.referencedImageSequence), series = try listed[object.seriesInstanceUID] ?? addItem(.referencedSeriesSequence)
+            try refer(image, object)
+            try image.set(.purposeOfReferenceCodeSequence, CodedConcept(value: "REPLACED", scheme: "99MEDLSAM", meaning: "Replaced by this instance"))
+            try series.set(.seriesInstanceUID, object.seriesInstanceUID)
+            try refer(series.addItem(.referencedInstanceSequence), object)
+            listed[object.seriesInstanceUID] = series
+        }
+    }
+
     /// References an image, or a frame of one by its number (PS3.3 table 10-3).
     func addReference(_ tag: Tag, to frame: SourceFrame) throws -> DataSet {
         let item = try addReference(tag, to: frame.instance)

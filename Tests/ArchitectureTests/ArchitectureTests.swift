@@ -3,11 +3,11 @@ import Testing
 
 /// What each room may import of ours (the table of docs/explanation/architecture.md).
 private let allowed: [String: Set<String>] = [
-    "CDCMTK": [], "CGDCM": [], "COpenVINO": [], "CRE2": [], "CZlib": [],
+    "CDCMTK": [], "CGDCM": [], "COpenVINO": [], "CRE2": [], "CZlib": [], "CCairo": [],
     "DICOMCore": ["CDCMTK"],
     "DICOMNetwork": ["DICOMCore", "CDCMTK"],
     "ImagingGeometry": [],
-    "DICOMImaging": ["DICOMCore", "ImagingGeometry", "CGDCM", "CZlib"],
+    "DICOMImaging": ["DICOMCore", "ImagingGeometry", "CGDCM", "CZlib", "CCairo"],
     "ModelRuntime": ["COpenVINO"],
     "MedLSAM": ["ImagingGeometry", "ModelRuntime"],
     "NodeStore": [],

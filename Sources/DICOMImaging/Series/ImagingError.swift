@@ -16,6 +16,8 @@ public struct ImagingError: Error, Equatable, CustomStringConvertible {
         case otherGrid
         /// A file could not be written.
         case cannotWrite
+        /// A picture or a page cannot be drawn: a font is missing, or there is no memory for it.
+        case cannotDraw
         /// Not a structure set, or one of other images.
         case structureSetUnusable
     }
