@@ -16,9 +16,10 @@ struct ResultHeader {
     let context: ResultContext
     /// The objects that those of this kind replace: of a series of captures more than one.
     let allReplaced: [ReplacedObject]
-    /// What settings decide: which structures are drawn, how holes are written.
-    let variant: [String]
+    /// Derived from all that this result depends on.
+    private let identity: UID
 
+    /// `variant` is what settings decide: which structures are drawn, how holes are written.
     init(_ kind: ResultKind, _ sopClassUID: UID, _ contoured: ContouredSeries, variant: [String]) {
         self.kind = kind
         self.sopClassUID = sopClassUID
@@ -26,16 +27,14 @@ struct ResultHeader {
         source = contoured.source
         context = contoured.context
         allReplaced = contoured.replaced(by: kind)
-        self.variant = variant
+        identity = .derived(from: [kind.rawValue, "\(variant.count)"] + variant + [series.seriesInstanceUID.string]
+            + series.frames.map { $0.instance.sopInstanceUID.string + ($0.number.map { " \($0)" } ?? "") }.sorted()
+            + [context.templateSet, context.templateSetVersion, context.softwareVersion] + context.models.flatMap { [$0.name, $0.version, $0.digest] }
+            + context.replaces.map(\.sopInstanceUID.string) + (context.conversion.map { ["conversion", $0.digest] } ?? []))
     }
 
     /// The UID of something that belongs to this result; the same input, settings, template set, models and software give the same.
-    func uid(_ role: String) -> UID {
-        .derived(from: [role, kind.rawValue, "\(variant.count)"] + variant + [series.seriesInstanceUID.string]
-            + series.frames.map { $0.instance.sopInstanceUID.string + ($0.number.map { " \($0)" } ?? "") }.sorted() + [context.templateSet, context.templateSetVersion, context.softwareVersion]
-            + context.models.flatMap { [$0.name, $0.version, $0.digest] } + context.replaces.map(\.sopInstanceUID.string)
-            + (context.conversion.map { ["conversion", $0.digest] } ?? []))
-    }
+    func uid(_ role: String) -> UID { .derived(from: [role, identity.string]) }
 
     /// The object that this one replaces.
     var replaced: ReplacedObject? { allReplaced.first }
@@ -209,4 +208,11 @@ extension ResultKind {
 func plain(_ text: String, _ length: Int) -> String {
     let folded = text.folding(options: .diacriticInsensitive, locale: nil)
     return String(String.UnicodeScalarView(folded.unicodeScalars.map { (0x20...0x7E).contains($0.value) && $0 != "\\" ? $0 : "?" }).prefix(length))
+}
+
+/// Options as one string, the same for equal ones.
+func stable(_ options: some Encodable) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    return String(decoding: try encoder.encode(options), as: UTF8.self)
 }

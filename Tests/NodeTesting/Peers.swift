@@ -129,6 +129,14 @@ public struct Orthanc: Sendable {
         }
     }
 
+    /// Fetches an instance as Orthanc draws it for people, as PNG.
+    public func preview(ofSOPInstance uid: String, to file: URL) throws {
+        let found = try runTool("curl", ["-s", "-d", uid, "http://127.0.0.1:\(httpPort)/tools/lookup"])
+        struct Hit: Decodable { let Path: String }
+        guard let hit = try JSONDecoder().decode([Hit].self, from: Data(found.output.utf8)).first else { return }
+        try runTool("curl", ["-s", "-o", file.path, "-H", "Accept: image/png", "http://127.0.0.1:\(httpPort)\(hit.Path)/preview"])
+    }
+
     /// Fetches an instance as the file it would give anybody.
     public func fetch(_ instance: String, to file: URL) throws {
         try runTool("curl", ["-s", "-o", file.path, "http://127.0.0.1:\(httpPort)/instances/\(instance)/file"])

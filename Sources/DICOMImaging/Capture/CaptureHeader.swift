@@ -4,9 +4,7 @@ import Foundation
 /// What captures and documents state beside the common headers.
 extension ResultHeader {
     init(_ kind: ResultKind, _ sopClassUID: UID, _ contoured: ContouredSeries, _ options: CaptureOptions) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        self.init(kind, sopClassUID, contoured, variant: [String(decoding: try encoder.encode(options), as: UTF8.self)]
+        self.init(kind, sopClassUID, contoured, variant: [try stable(options)]
             + zip(contoured.segments, contoured.drawings).map { "\($0.name) \($1.absence ?? "drawn")" })
     }
 
@@ -15,9 +13,6 @@ extension ResultHeader {
 
     /// The source series as people find it in their list. Its description is left out: free text may hold anything, the patient's name too.
     var sourceTitle: String { "CT series" + (source.integer(.seriesNumber).map { " \($0)" } ?? "") }
-
-    /// The objects of the same kind that this one takes the place of.
-    var replacedCaptures: [ReplacedObject] { context.replaces.filter { $0.sopClassUID == sopClassUID } }
 
     /// Content Date and Time, such as `2026-09-21 14:13:20`.
     func contentMoment(separator: String) -> String {

@@ -15,6 +15,8 @@ struct OverlayLayout {
     let pixel: SIMD2<Double>
     /// Pixels that text of one unit is high, so that larger slices have larger text.
     let unit: Double
+    /// Of contours: a source pixel wide where that is neither too thin to see nor thick enough to hide what it bounds.
+    private var lineWidth: Double { min(max(unit, pixel.min()), 2 * unit).rounded() }
     let width, height: Int
     private let legend: [(name: String, remark: String, color: Canvas.Color?)]
     private let rowHeight, panelX: Double
@@ -80,7 +82,7 @@ struct OverlayLayout {
         for (segment, drawing) in zip(contoured.segments, contoured.drawings) {
             guard let mask = drawing.mask else { continue }
             let rings = Contours.trace(mask.voxels[mask.range(ofSlice: number)], columns: grid.columns, rows: grid.rows)
-            canvas.stroke(rings.map { $0.points.map { ($0 + 0.5) * pixel + SIMD2(slice.x, slice.y) } }, segment.color, lineWidth: unit, clip: slice)
+            canvas.stroke(rings.map { $0.points.map { ($0 + 0.5) * pixel + SIMD2(slice.x, slice.y) } }, segment.color, lineWidth: lineWidth, clip: slice)
         }
         canvas.text(title, at: [panelX, slice.y + 11 * unit], size: 11 * unit, bold: true, color: Self.foreground, width: right - panelX)
         canvas.text("Slice \(number + 1) of \(grid.slices)", at: [panelX, slice.y + 27 * unit], size: 11 * unit, color: Self.foreground, width: right - panelX)

@@ -50,7 +50,7 @@ public enum OverlayWriter {
 
     /// A share of the earlier series for each object, so that all of it is named without each naming all.
     private static func replaced(_ header: ResultHeader, _ number: Int, of count: Int) -> ArraySlice<ReplacedObject> {
-        let earlier = header.replacedCaptures
+        let earlier = header.allReplaced
         guard let last = earlier.indices.last else { return [] }
         return number == count - 1 ? earlier[min(number, last)...] : earlier[min(number, last)...min(number, last)]
     }
@@ -62,25 +62,5 @@ public enum OverlayWriter {
         try d.set(.imageOrientationPatient, [a.x, a.y, a.z, b.x, b.y, b.z])
         try d.set(.pixelSpacing, [spacing.y, spacing.x])
         try d.set(.sliceThickness, header.series.frames[slice].sliceThicknessMM.map { [$0] } ?? [])
-    }
-}
-
-extension CTSeries {
-    /// Hounsfield units of the source's own slices, in their order.
-    ///
-    /// On a regular stack the volume's; else the files are read again, since the volume is resampled from them.
-    func sourceVoxels() throws -> [Int16] {
-        guard !grid.isRegular else { return volume.voxels }
-        var slices: [String: [CTSlice]] = [:]
-        for path in Set(frames.map(\.instance.path)) { slices[path] = try CTSlice.all(in: path) }
-        let own = try frames.map { frame in
-            guard let slice = slices[frame.instance.path]?.first(where: { $0.header.sopInstanceUID == frame.instance.sopInstanceUID && $0.frame == frame.number }) else {
-                throw ImagingError(.unreadable, "Instance \(frame.instance.sopInstanceUID) of series \(seriesInstanceUID) is not in its file any more.")
-            }
-            return slice
-        }
-        do throws(Refusal) { return try CTSeries.voxels(own) } catch {
-            throw ImagingError(error.code, "Series \(seriesInstanceUID) rejected: \(error.reason).")
-        }
     }
 }

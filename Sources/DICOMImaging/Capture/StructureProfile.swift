@@ -1,34 +1,29 @@
 import ImagingGeometry
 
-/// A structure's voxels, counted along each axis of the volume, with their Hounsfield units: what the sheet tells and where it cuts.
+/// A structure's voxels, counted on each plane of the volume: where the sheet cuts.
 struct StructureProfile {
     /// Voxels on each plane across axis 0, 1 and 2.
-    private(set) var counts: [[Int]]
-    private(set) var meanHU = 0.0
+    private let counts: [[Int]]
 
-    init(_ mask: Mask, _ volume: Volume) {
+    init(_ mask: Mask) {
         let size = mask.geometry.size, plane = size.x * size.y
         var columns = [Int](repeating: 0, count: size.x), rows = [Int](repeating: 0, count: size.y), slices = [Int](repeating: 0, count: size.z)
-        var sum = 0
         mask.voxels.withUnsafeBufferPointer { mask in
-            volume.voxels.withUnsafeBufferPointer { volume in
-                for k in 0..<size.z where holdsAny(UnsafeBufferPointer(rebasing: mask[k * plane..<(k + 1) * plane])) {
-                    for j in 0..<size.y {
-                        let start = k &* plane &+ j &* size.x
-                        var inRow = 0
-                        for i in 0..<size.x where mask[start &+ i] != 0 {
-                            columns[i] &+= 1
-                            inRow &+= 1
-                            sum &+= Int(volume[start &+ i])
-                        }
-                        rows[j] += inRow
-                        slices[k] += inRow
+            for k in 0..<size.z where holdsAny(UnsafeBufferPointer(rebasing: mask[k * plane..<(k + 1) * plane])) {
+                for j in 0..<size.y {
+                    let start = k &* plane &+ j &* size.x
+                    var inRow = 0, i = 0
+                    while i < size.x {
+                        columns[i] &+= Int(mask[start &+ i])
+                        inRow &+= Int(mask[start &+ i])
+                        i &+= 1
                     }
+                    rows[j] += inRow
+                    slices[k] += inRow
                 }
             }
         }
         counts = [columns, rows, slices]
-        meanHU = Double(sum) / Double(max(1, slices.reduce(0, +)))
     }
 
     /// The smallest box around it; nil where it is empty.

@@ -22,6 +22,7 @@ struct SummarySheet {
     private let contoured: ContouredSeries
     private let header: ResultHeader
     private let options: CaptureOptions
+    private let measures: [RegionMeasures?]
     private let masks: [Mask?]
     private let profiles: [StructureProfile?]
     private let typeface: Typeface
@@ -31,9 +32,10 @@ struct SummarySheet {
         self.header = header
         self.options = options
         typeface = try Typeface()
-        let series = contoured.series
+        let series = contoured.series, voxels = try series.sourceVoxels()
+        measures = contoured.drawings.map { $0.mask.map { RegionMeasures(of: $0, in: voxels) } }
         masks = contoured.drawings.map { $0.mask.map { series.grid.workingMask($0) } }
-        profiles = masks.map { $0.map { StructureProfile($0, series.volume) } }
+        profiles = masks.map { $0.map(StructureProfile.init) }
     }
 
     // MARK: - Forms
@@ -105,7 +107,7 @@ struct SummarySheet {
         var facts = [
             ("Source", "\(header.sourceTitle): \(grid.slices) slices of \(grid.columns) × \(grid.rows), pixels of \(decimal(grid.pixelSpacingMM.x, 2)) × "
                 + "\(decimal(grid.pixelSpacingMM.y, 2)) mm, \(spacing)" + (series.isLossy ? ", compressed with loss" : "")),
-            ("Made", header.contentMoment(separator: " ") + (header.replacedCaptures.isEmpty ? "" : "; replaces an earlier result")),
+            ("Made", header.contentMoment(separator: " ") + (header.allReplaced.isEmpty ? "" : "; replaces an earlier result")),
             ("Software", "\(ResultHeader.modelName) \(context.softwareVersion)"),
         ]
         if let conversion = context.conversion { facts.append(("Masks", conversion.origin)) } else {
@@ -148,7 +150,7 @@ struct SummarySheet {
                 if drawing.mask == nil { canvas.frame(box, Self.faint, lineWidth: 0.5) } else { canvas.fill(box, segment.color) }
                 for (n, line) in names.enumerated() { canvas.text(line, at: [Self.margin + at.name, y + 9 + 12 * Double(n)], size: size, color: color) }
                 for (n, line) in states.enumerated() { canvas.text(line, at: [Self.margin + at.state, y + 9 + 12 * Double(n)], size: size, color: color) }
-                row(y, canvas, [drawing.mask.map { decimal($0.volumeML, 1) } ?? "–", profiles[index].map { decimal($0.meanHU, 0) } ?? "–",
+                row(y, canvas, [measures[index].map { decimal($0.volumeML, 1) } ?? "–", measures[index].map { decimal($0.mean, 0) } ?? "–",
                                 segment.confidence.map { decimal($0, 2) } ?? "–"], color: color)
             }
         }
@@ -205,11 +207,18 @@ struct SummarySheet {
     }
 
     private func drawLetters(_ section: Section, _ caption: String, _ canvas: Canvas, _ tile: Canvas.Rectangle) {
-        let color = OverlayLayout.letters, size = 6.5
-        canvas.text(Orientation.letters(-section.right), at: [tile.x + 2, tile.y + tile.height / 2 + 2], size: size, bold: true, color: color)
-        canvas.text(Orientation.letters(section.right), at: [tile.maxX - 2, tile.y + tile.height / 2 + 2], size: size, bold: true, color: color, align: .right)
-        canvas.text(Orientation.letters(-section.bottom), at: [tile.x + tile.width / 2, tile.y + 7], size: size, bold: true, color: color, align: .center)
-        canvas.text(Orientation.letters(section.bottom), at: [tile.x + tile.width / 2, tile.maxY - 2], size: size, bold: true, color: color, align: .center)
-        canvas.text(caption, at: [tile.x + 2, tile.maxY - 2], size: 5, color: OverlayLayout.foreground, width: tile.width / 2 - 6)
+        let middle = SIMD2(tile.x + tile.width / 2, tile.y + tile.height / 2)
+        for (text, at, align, size): (String, SIMD2<Double>, Canvas.Alignment, Double) in [
+            (Orientation.letters(-section.right), [tile.x + 2, middle.y + 2], .left, 6.5),
+            (Orientation.letters(section.right), [tile.maxX - 2, middle.y + 2], .right, 6.5),
+            (Orientation.letters(-section.bottom), [middle.x, tile.y + 7], .center, 6.5),
+            (Orientation.letters(section.bottom), [middle.x, tile.maxY - 2], .center, 6.5),
+            (caption, [tile.x + 2, tile.maxY - 2], .left, 5),
+        ] {
+            // On a ground of its own: slices are as bright as they like.
+            let width = canvas.width(of: text, size: size, bold: true), left = at.x - (align == .left ? 0 : align == .center ? width / 2 : width)
+            canvas.fill(.init(x: left - 1, y: at.y - size * 0.85, width: width + 2, height: size * 1.05), [0, 0, 0])
+            canvas.text(text, at: at, size: size, bold: true, color: OverlayLayout.letters, align: align)
+        }
     }
 }

@@ -13,7 +13,7 @@ public enum SummaryWriter {
         // A sheet of many planes lies in none.
         for tag: Tag in [.frameOfReferenceUID, .positionReferenceIndicator] { d.remove(tag) }
         try header.writeCapture(to: d, canvas, width: width, height: height, type: "SUMMARY", description: "Summary sheet: structures, measures, sections.")
-        try header.writeReferences(to: d, contoured.series.frames, instances: contoured.series.instances, replaced: header.replacedCaptures, sameGeometry: false)
+        try header.writeReferences(to: d, contoured.series.frames, instances: contoured.series.instances, replaced: header.allReplaced, sameGeometry: false)
         return header.object(d, .explicitVRLittleEndian)
     }
 
@@ -54,7 +54,7 @@ public enum DocumentWriter {
 
     /// Hierarchical references to the documents that this one replaces (PS3.3 table 10-3b).
     private static func writePredecessors(_ d: DataSet, _ header: ResultHeader) throws {
-        for object in header.replacedCaptures {
+        for object in header.allReplaced {
             let study = try d.addItem(.predecessorDocumentsSequence)
             try study.set(.studyInstanceUID, header.series.studyInstanceUID)
             let series = try study.addItem(.referencedSeriesSequence)

@@ -171,9 +171,6 @@ private struct Found: Sendable {
 }
 
 extension CTSlice {
-    /// The slices that a file holds.
-    static func all(in path: String) throws(ImagingError) -> [CTSlice] { try Found(path: path).slices }
-
     /// The slices of a multi-frame image, but for its localizers.
     fileprivate static func frames(of dataSet: DataSet, path: String) throws(Refusal) -> [CTSlice] {
         let format = try PixelFormat(dataSet)

@@ -100,13 +100,7 @@ extension StructureSetOptions {
     }
 
     /// All options in one string, the same for equal ones.
-    var variant: String {
-        get throws {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = .sortedKeys
-            return String(decoding: try encoder.encode(self), as: UTF8.self)
-        }
-    }
+    var variant: String { get throws { try stable(self) } }
 
     /// The ROI names of structures: by the map, cut to length, and numbered from the second of equal ones on.
     func roiNames(of structures: [String]) -> [String] {

@@ -46,13 +46,17 @@ public struct ContouringJob: Sendable {
         let seed = SHA256.hash(data: Data(series.seriesInstanceUID.string.utf8)).prefix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         let outcomes = try engine.contour(series.volume, seed: seed) { clock.enter($0.rawValue, at: $1) }
         clock.enter("writing")
-        let segments = outcomes.map(ResultSegment.init)
-        let objects = try write(segments, of: series, to: output)
-        try Data(OverlayMontage.png(volume: series.volume, segments: segments)).write(to: output.appending(path: "overlay.png"))
+        let contoured = try contoured(outcomes.map(ResultSegment.init), series)
+        let objects = try write(contoured, to: output)
+        var warnings = series.warnings
+        do { try Data(SummaryWriter.png(contoured)).write(to: output.appending(path: "overlay.png")) } catch let error as ImagingError {
+            // A picture for people: the objects are as good without it.
+            warnings.append("overlay.png is missing: \(error.message)")
+        }
         let stages = clock.stop()
         let report = JobReport(
             software: "medlsam-node \(softwareVersion)", seriesInstanceUID: series.seriesInstanceUID.string,
-            studyInstanceUID: series.studyInstanceUID.string, slices: series.frames.count, isLossy: series.isLossy, warnings: series.warnings,
+            studyInstanceUID: series.studyInstanceUID.string, slices: series.frames.count, isLossy: series.isLossy, warnings: warnings,
             templateSet: "\(engine.templateSet) \(engine.templateSetVersion)",
             models: engine.models.map { "\($0.name) \($0.version) \($0.digest)" }, structures: try outcomes.map { try JobReport.Structure($0, series) },
             objects: objects, stages: stages, peakMemoryMegabytes: peakMemoryMegabytes())
@@ -60,15 +64,19 @@ public struct ContouringJob: Sendable {
         return report
     }
 
-    private func write(_ segments: [ResultSegment], of series: CTSeries, to output: URL) throws -> [JobReport.Object] {
-        guard segments.contains(where: { $0.state == .segmented }) else { return [] }
+    private func contoured(_ segments: [ResultSegment], _ series: CTSeries) throws -> ContouredSeries {
         let source = try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData)
         let context = ResultContext(
             softwareVersion: softwareVersion, models: engine.models, templateSet: engine.templateSet,
             templateSetVersion: engine.templateSetVersion, deviceSerialNumber: deviceSerialNumber, contentDate: contentDate,
             timeZone: timeZone, replaces: replaces)
+        return try ContouredSeries(segments: segments, series: series, source: source, context: context)
+    }
+
+    private func write(_ contoured: ContouredSeries, to output: URL) throws -> [JobReport.Object] {
+        guard contoured.segments.contains(where: { $0.state == .segmented }) else { return [] }
         var objects: [JobReport.Object] = [], files: Set<String> = []
-        try ContouredSeries(segments: segments, series: series, source: source, context: context).makeObjects(specifications) { index, object in
+        try contoured.makeObjects(specifications) { index, object in
             let specification = specifications[index], file = Self.file(for: specification, besides: &files)
             try object.write(to: output.appending(path: file).path)
             objects.append(JobReport.Object(
