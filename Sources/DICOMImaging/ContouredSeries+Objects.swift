@@ -8,26 +8,28 @@ extension ContouredSeries {
         var segmentations: [SegmentationOptions: ResultObject] = [:]
         for (index, specification) in specifications.enumerated() {
             guard case .segmentation(let options) = specification else { continue }
-            let object = try make(specification, segmentation: nil)[0]
-            segmentations[options] = object
-            try each(index, object)
+            try make(specification, segmentation: nil) { object in
+                segmentations[options] = object
+                try each(index, object)
+            }
         }
         for (index, specification) in specifications.enumerated() where specification.kind != .segmentation {
             var segmentation: ResultObject?
             if case .measurements(_, of: let options?) = specification { segmentation = segmentations[options] }
-            for object in try make(specification, segmentation: segmentation) { try each(index, object) }
+            try make(specification, segmentation: segmentation) { try each(index, $0) }
         }
     }
 
-    private func make(_ specification: ResultSpecification, segmentation: ResultObject?) throws -> [ResultObject] {
+    private func make(_ specification: ResultSpecification, segmentation: ResultObject?, each: (ResultObject) throws -> Void) throws {
         var own = self
         own.specification = specification
-        return switch specification {
-        case .segmentation(let options): [try SegmentationWriter.make(own, options)]
-        case .structureSet(let options): [try StructureSetWriter.make(own, options)]
-        case .measurements(let options, _): [try MeasurementWriter.make(own, options, segmentation: segmentation)]
-        case .overlay, .summary, .document:
-            throw ImagingError(.unsupported, "Series \(series.seriesInstanceUID): \(specification.name) cannot be written yet.")
+        switch specification {
+        case .segmentation(let options): try each(SegmentationWriter.make(own, options))
+        case .structureSet(let options): try each(StructureSetWriter.make(own, options))
+        case .measurements(let options, _): try each(MeasurementWriter.make(own, options, segmentation: segmentation))
+        case .overlay(let options): try OverlayWriter.make(own, options, each: each)
+        case .summary(let options): try each(SummaryWriter.make(own, options))
+        case .document(let options): try each(DocumentWriter.make(own, options))
         }
     }
 }
