@@ -1,83 +1,16 @@
 // A file that is written while its bytes arrive, so that little is left to do when the last one is there.
 #pragma once
+#include "aside.hpp"
 #include "face.hpp"
+#include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <cstring>
 #include <fcntl.h>
-#include <mutex>
 #include <openssl/evp.h>
-#include <thread>
 #include <unistd.h>
 #include <utility>
 
 namespace face {
-
-/// Writes at most one block at a time, on a thread of its own that begins with the first.
-class BlockWriter {
-  public:
-    ~BlockWriter() {
-        {
-            const std::lock_guard<std::mutex> lock(mutex);
-            isEnding = true;
-        }
-        changed.notify_all();
-        if (thread.joinable()) thread.join();
-    }
-
-    /// Begins to write a block, once the one before is written; it must stay as it is until `wait` or the next block.
-    void write(int file, const char *bytes, size_t count, uint64_t at) {
-        if (!thread.joinable()) thread = std::thread([this] { run(); });
-        std::unique_lock<std::mutex> lock(mutex);
-        changed.wait(lock, [&] { return job.count == 0; });
-        if (failure != 0) return;
-        job = {file, bytes, count, at};
-        changed.notify_all();
-    }
-
-    /// Waits until all is written; 0 or the errno of the first failure since the last time.
-    int wait() {
-        std::unique_lock<std::mutex> lock(mutex);
-        changed.wait(lock, [&] { return job.count == 0; });
-        return std::exchange(failure, 0);
-    }
-
-    static int writeAll(int file, const char *bytes, size_t count, uint64_t at) {
-        while (count > 0) {
-            const ssize_t written = pwrite(file, bytes, count, static_cast<off_t>(at));
-            if (written < 0 && errno != EINTR) return errno;
-            if (written > 0) bytes += written, count -= written, at += written;
-        }
-        return 0;
-    }
-
-  private:
-    std::thread thread;
-    std::mutex mutex; // of all that follows
-    std::condition_variable changed;
-    struct {
-        int file;
-        const char *bytes;
-        size_t count; // 0: nothing to write
-        uint64_t at;
-    } job = {};
-    int failure = 0;
-    bool isEnding = false;
-
-    void run() {
-        std::unique_lock<std::mutex> lock(mutex);
-        for (;;) {
-            changed.wait(lock, [&] { return job.count != 0 || isEnding; });
-            if (job.count == 0) return;
-            lock.unlock();
-            const int result = writeAll(job.file, job.bytes, job.count, job.at);
-            lock.lock();
-            if (failure == 0) failure = result;
-            job.count = 0;
-            changed.notify_all();
-        }
-    }
-};
 
 /// Writes whole blocks past the page cache, straight from its own memory, each while the next one arrives: nobody reads a received
 /// file at once, and filling fresh pages costs more than the disk does. One object serves one file after the other. Once something
@@ -98,7 +31,8 @@ class ArrivingFile {
     /// Begins a new file; without a path, what comes is thrown away.
     void begin(const char *path) {
         discard();
-        filled = written = failure = 0;
+        filled = written = 0;
+        failure = flushFailure = 0;
         start.clear();
         EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr);
         if (path == nullptr) return;
@@ -118,9 +52,7 @@ class ArrivingFile {
             const size_t part = std::min(count, blockSize - filled);
             memcpy(block() + filled, next, part);
             filled += part, next += part, count -= part;
-            if (filled < blockSize) continue;
-            writer.write(descriptor, block(), blockSize, written);
-            written += blockSize, filled = 0, second = !second;
+            if (filled == blockSize) writeBlock();
         }
     }
     /// The same, for what the digest covers.
@@ -129,22 +61,41 @@ class ArrivingFile {
         if (descriptor >= 0) EVP_DigestUpdate(hash.get(), bytes, count);
     }
 
-    /// Writes what is left; 0 or an errno, and then the file is gone. The descriptor is the caller's from here on, to flush it by.
+    /// The first bytes of the file so far; as many as are kept once `append` had more.
+    const std::vector<uint8_t> &beginning() const { return start; }
+
+    /// Writes what is left; 0 or an errno, and then the file is gone. Its flush is then under way.
     int finish(cdcmtk_received &received) {
-        if (descriptor >= 0) failure = finishWriting();
-        if (failure != 0) return discard(), failure;
-        received = {descriptor, written, {}, start.data(), start.size()};
+        if (descriptor < 0) return failure;
+        const uint64_t rest = writeRest();
+        aside.run([this, file = std::exchange(descriptor, -1)] {
+            flushFailure = failure == 0 && fsync(file) != 0 ? errno : 0;
+            close(file);
+        });
+        received = {written, {}, start.data(), start.size()};
         unsigned char digest[EVP_MAX_MD_SIZE];
         EVP_DigestFinal_ex(hash.get(), digest, nullptr);
         memcpy(received.digest, digest, sizeof received.digest);
-        descriptor = -1;
+        aside.wait(rest);
+        if (failure != 0) return discard(), failure.load();
         name.clear();
         return 0;
     }
 
+    /// Has the entries of a folder flushed, too, after the file.
+    void flushFolder(std::string path) {
+        aside.run([this, path = std::move(path)] {
+            const int folder = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+            if (folder < 0 || fsync(folder) != 0) flushFailure = errno;
+            if (folder >= 0) close(folder);
+        });
+    }
+    /// Waits until all is flushed; 0 or the errno of a failure.
+    int awaitFlush() { return aside.waitForAll(), flushFailure.load(); }
+
     /// Removes the half file, if there is one.
     void discard() {
-        writer.wait();
+        aside.waitForAll();
         if (descriptor >= 0) close(descriptor);
         descriptor = -1;
         if (!name.empty()) unlink(name.c_str());
@@ -159,23 +110,40 @@ class ArrivingFile {
     std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash;
     std::vector<uint8_t> start;
     std::string name;
-    BlockWriter writer;
     bool second = false; // which block is being filled
     size_t filled = 0;
     uint64_t written = 0; // or on its way
-    int descriptor = -1, failure = 0;
+    int descriptor = -1;
+    std::atomic<int> failure = 0, flushFailure = 0;
+    Aside aside; // last, so that it ends before what its jobs use
 
     char *block() { return memory.get() + (second ? blockSize : 0); }
 
-    int finishWriting() {
-        const size_t whole = filled / alignment * alignment;
-        int result = BlockWriter::writeAll(descriptor, block(), whole, written);
-        if (const int earlier = writer.wait()) result = earlier;
-        // The last bytes fill no whole block of the disk: they go through the page cache.
-        if (result == 0 && fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_DIRECT) != 0) result = errno;
-        if (result == 0) result = BlockWriter::writeAll(descriptor, block() + whole, filled - whole, written + whole);
+    void write(int file, const char *bytes, size_t count, uint64_t at) {
+        while (count > 0 && failure == 0) {
+            const ssize_t done = pwrite(file, bytes, count, static_cast<off_t>(at));
+            if (done < 0 && errno != EINTR) failure = errno;
+            if (done > 0) bytes += done, count -= done, at += done;
+        }
+    }
+
+    /// Begins to write the block that is full; waits for the one before, which is filled next.
+    void writeBlock() {
+        aside.waitForAll();
+        aside.run([this, file = descriptor, bytes = block(), at = written] { write(file, bytes, blockSize, at); });
+        written += blockSize, filled = 0, second = !second;
+    }
+
+    uint64_t writeRest() {
+        const size_t whole = filled / alignment * alignment, tail = filled - whole;
+        const auto job = [this, file = descriptor, bytes = block(), whole, tail, at = written] {
+            write(file, bytes, whole, at);
+            // The last bytes fill no whole block of the disk: they go through the page cache.
+            if (failure == 0 && fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_DIRECT) != 0) failure = errno;
+            write(file, bytes + whole, tail, at + whole);
+        };
         written += filled;
-        return result;
+        return aside.run(job);
     }
 };
 

@@ -26,6 +26,7 @@ struct cdcmtk_association {
     bool hasDataSet = false;
     std::string sopClass, sopInstance, commandSet;
     std::unique_ptr<face::ArrivingFile> file;
+    bool isComplete = false; // whether the last fragment of its data set is there
 
     cdcmtk_association();
     ~cdcmtk_association();

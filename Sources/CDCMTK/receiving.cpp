@@ -50,21 +50,20 @@ std::vector<char> metaInformation(const cdcmtk_association &self) {
     return bytes;
 }
 
-/// Hands the fragments of the data set on as they come, to its end. Not by DIMSE_receiveDataSetInFile: that copies once more.
-OFCondition readDataSet(cdcmtk_association &self, face::ArrivingFile &file) {
-    for (;;) {
-        DUL_PDV fragment;
-        const OFCondition result = face::nextDataSetFragment(self, fragment);
-        if (result.bad()) return result;
-        if (fragment.fragmentLength % 2 != 0) return DIMSE_RECEIVEFAILED; // PS3.8 E.1
-        file.appendDigested(fragment.data, fragment.fragmentLength);
-        if (fragment.lastPDV) return EC_Normal;
-    }
+/// Hands the next fragment of the data set on. Not by DIMSE_receiveDataSetInFile: that copies once more.
+OFCondition readFragment(cdcmtk_association &self) {
+    DUL_PDV fragment;
+    const OFCondition result = face::nextDataSetFragment(self, fragment);
+    if (result.bad()) return result;
+    if (fragment.fragmentLength % 2 != 0) return DIMSE_RECEIVEFAILED; // PS3.8 E.1
+    self.file->appendDigested(fragment.data, fragment.fragmentLength);
+    self.isComplete = fragment.lastPDV;
+    return EC_Normal;
 }
 
 } // namespace
 
-int cdcmtk_association_receive_file(cdcmtk_association *association, const char *path, cdcmtk_received *received, cdcmtk_error *error) {
+int cdcmtk_association_begin_file(cdcmtk_association *association, const char *path, const uint8_t **start, size_t *count, cdcmtk_error *error) {
     return guarded(error, 0, [&] {
         if (!association->file) association->file = std::make_unique<face::ArrivingFile>();
         face::ArrivingFile &file = *association->file;
@@ -73,10 +72,34 @@ int cdcmtk_association_receive_file(cdcmtk_association *association, const char 
             const std::vector<char> meta = metaInformation(*association);
             file.append(meta.data(), meta.size());
         }
-        const OFCondition result = readDataSet(*association, file);
-        if (result.bad()) return file.discard(), failNetwork(error, result), 0;
-        if (path == nullptr) return 1;
+        association->isComplete = false;
+        while (!association->isComplete && file.beginning().size() < face::ArrivingFile::startSize) {
+            const OFCondition result = readFragment(*association);
+            if (result.bad()) return file.discard(), failNetwork(error, result), 0;
+        }
+        *start = file.beginning().data();
+        *count = file.beginning().size();
+        return 1;
+    });
+}
+
+int cdcmtk_association_receive_file(cdcmtk_association *association, cdcmtk_received *received, cdcmtk_error *error) {
+    return guarded(error, 0, [&] {
+        face::ArrivingFile &file = *association->file;
+        while (!association->isComplete) {
+            const OFCondition result = readFragment(*association);
+            if (result.bad()) return file.discard(), failNetwork(error, result), 0;
+        }
+        if (received == nullptr) return 1;
         if (const int failure = file.finish(*received)) return fail(error, CDCMTK_CANNOT_WRITE, "%s", strerror(failure)), 2;
         return 1;
     });
+}
+
+void cdcmtk_association_flush_folder(cdcmtk_association *association, const char *path) {
+    guarded(nullptr, 0, [&] { association->file->flushFolder(path); return 0; });
+}
+
+int cdcmtk_association_await_flush(cdcmtk_association *association) {
+    return guarded(nullptr, EIO, [&] { return association->file->awaitFlush(); });
 }

@@ -139,7 +139,7 @@ ssize_t Transport::read(void *buffer, size_t count) {
     return got == 0 || guard.passes(static_cast<const uint8_t *>(buffer), got) ? got : 0;
 }
 
-bool Transport::sendAll(const char *bytes, size_t count) {
+bool Transport::sendAll(const char *bytes, size_t count, bool more) {
     while (count > 0) {
         Step next = Step::write;
         ssize_t sent;
@@ -148,7 +148,7 @@ bool Transport::sendAll(const char *bytes, size_t count) {
             sent = SSL_write(secure, bytes, static_cast<int>(std::min<size_t>(count, INT32_MAX)));
             if (sent <= 0) next = step(static_cast<int>(sent));
         } else {
-            sent = send(getSocket(), bytes, count, MSG_NOSIGNAL);
+            sent = send(getSocket(), bytes, count, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
             if (sent < 0 && errno == EINTR) continue;
             if (sent < 0 && errno != EAGAIN) next = Step::failed;
         }
@@ -183,7 +183,10 @@ ssize_t Transport::write(void *buffer, size_t count) {
     const bool isAccept = !userItems.empty() && count > 0 && bytes[0] == 2;
     const std::string pdu = isAccept ? amended(std::string(bytes, count), userItems) : std::string();
     if (isAccept) userItems.clear();
-    const bool sent = isAccept ? sendAll(pdu.data(), pdu.size()) : sendAll(bytes, count);
+    // DCMTK hands over a P-DATA-TF's headers, 12 bytes (PS3.8 9.3.5), before its content: the peer should not wake up for those alone.
+    constexpr size_t dataHeaders = 12;
+    const bool more = count == dataHeaders && bytes[0] == 4;
+    const bool sent = isAccept ? sendAll(pdu.data(), pdu.size(), false) : sendAll(bytes, count, more);
     return sent ? static_cast<ssize_t>(count) : -1;
 }
 

@@ -83,7 +83,7 @@ class Transport final : public DcmTransportConnection {
 
     Step step(int result);
     bool await(Step step, int seconds);
-    bool sendAll(const char *bytes, size_t count);
+    bool sendAll(const char *bytes, size_t count, bool more);
 };
 
 /// Gives DCMTK a connection that exists already.

@@ -79,19 +79,29 @@ final class AcceptedAssociation {
         let request = StoreRequest(sopClassUID: sopClass, sopInstanceUID: instance, transferSyntaxUID: syntax)
         switch handler.destination(of: request, on: info) {
         case .refuse(let status): return refuse(status)
-        case .file(let path):
-            var error = cdcmtk_error(), received = cdcmtk_received()
-            switch cdcmtk_association_receive_file(handle, path, &received, &error) {
-            case 1: return respond(handler.stored(request, in: ReceivedFile(received, path: path), on: info))
-            case 2:
-                logger.error("Instance \(instance) not stored: \(text(error.message))", metadata: ["path": "\(path)"])
-                handler.discarded(request, at: path, on: info)
-                return respond(.outOfResources)
-            default:
-                logger.notice("Instance \(instance) did not arrive: \(NetworkError(error, on: address))")
-                handler.discarded(request, at: path, on: info)
-                return false
-            }
+        case .file(let arriving): return receive(arriving, announcedBy: request)
+        }
+    }
+
+    private func receive(_ arriving: any ArrivingInstance, announcedBy request: StoreRequest) -> Bool {
+        var error = cdcmtk_error(), received = cdcmtk_received()
+        var start: UnsafePointer<UInt8>?, count = 0
+        var result = cdcmtk_association_begin_file(handle, arriving.path, &start, &count, &error)
+        if result != 0 {
+            let bytes = UnsafeRawBufferPointer(start: start, count: count)
+            if let header = DataSet(startOfFile: bytes, stoppingBefore: .pixelData) { arriving.began(with: header) }
+            result = cdcmtk_association_receive_file(handle, &received, &error)
+        }
+        switch result {
+        case 1: return respond(arriving.stored(in: ReceivedFile(received, path: arriving.path, on: handle)))
+        case 2:
+            logger.error("Instance \(request.sopInstanceUID) not stored: \(text(error.message))", metadata: ["path": "\(arriving.path)"])
+            arriving.discarded()
+            return respond(.outOfResources)
+        default:
+            logger.notice("Instance \(request.sopInstanceUID) did not arrive: \(NetworkError(error, on: address))")
+            arriving.discarded()
+            return false
         }
     }
 
@@ -99,7 +109,8 @@ final class AcceptedAssociation {
     private func refuse(_ status: DIMSEStatus) -> Bool {
         var error = cdcmtk_error()
         logger.warning("Instance refused with \(status)")
-        guard cdcmtk_association_receive_file(handle, nil, nil, &error) != 0 else {
+        var start: UnsafePointer<UInt8>?, count = 0
+        guard cdcmtk_association_begin_file(handle, nil, &start, &count, &error) != 0, cdcmtk_association_receive_file(handle, nil, &error) != 0 else {
             logger.notice("Association over: \(NetworkError(error, on: address))")
             return false
         }

@@ -2,7 +2,7 @@ import CDCMTK
 import DICOMCore
 import Foundation
 
-/// An instance that arrived in whole, in a file that is written but not flushed.
+/// An instance that arrived in whole, in a file that is written; its flush is under way.
 ///
 /// Not Sendable, and valid only during the call that it is handed to.
 public final class ReceivedFile {
@@ -13,15 +13,15 @@ public final class ReceivedFile {
     /// SHA-256 of the data set, without the file meta information before it.
     public let digest: [UInt8]
     private let received: cdcmtk_received
+    private let association: OpaquePointer
 
-    init(_ received: cdcmtk_received, path: String) {
+    init(_ received: cdcmtk_received, path: String, on association: OpaquePointer) {
         self.path = path
         self.received = received
+        self.association = association
         size = Int(received.size)
         digest = withUnsafeBytes(of: received.digest) { Array($0) }
     }
-
-    deinit { close(received.descriptor) }
 
     /// The data set before its pixel data, from memory where they begin early enough.
     ///
@@ -31,10 +31,13 @@ public final class ReceivedFile {
         return try DataSet(startOfFile: start, stoppingBefore: .pixelData) ?? DataSet(contentsOf: path, stoppingBefore: .pixelData)
     }
 
-    /// Brings the file's bytes onto stable storage, wherever it was moved to. Throws `cannotWrite` when the disk refuses.
-    public func flush() throws {
-        guard fsync(received.descriptor) == 0 else {
-            throw NetworkError(.cannotWrite, "\(path) cannot be flushed: \(String(cString: strerror(errno))).")
-        }
+    /// Has the entries of a folder flushed, too, after the file's bytes.
+    public func flush(folder: String) { cdcmtk_association_flush_folder(association, folder) }
+
+    /// Waits until the file's bytes, wherever it was moved to, and the folders are on stable storage. Throws `cannotWrite` when the disk
+    /// refuses.
+    public func awaitFlush() throws {
+        let failure = cdcmtk_association_await_flush(association)
+        guard failure == 0 else { throw NetworkError(.cannotWrite, "\(path) cannot be flushed: \(String(cString: strerror(failure))).") }
     }
 }

@@ -38,11 +38,28 @@ public struct StoreRequest: Sendable {
 }
 
 /// Where an announced instance goes.
-public enum StoreDestination: Sendable {
-    /// A file to make: none must be there yet.
-    case file(String)
+public enum StoreDestination {
+    /// A file.
+    case file(any ArrivingInstance)
     /// Nowhere: the data set is read off and the status answered.
     case refuse(DIMSEStatus)
+}
+
+/// An instance on its way into a file. Calls come on its association's thread and may block that.
+public protocol ArrivingInstance: AnyObject {
+    /// The file to make: none must be there yet.
+    var path: String { get }
+    /// The header is there, while pixel data still come: what is made of it now costs no time later. Not called where it has more than 64 KB.
+    func began(with header: DataSet)
+    /// The instance is complete in a Part 10 file. Neither that nor its entry in the folder is on stable storage yet: await the one, and
+    /// flush the other. The status returned goes out to the peer; the file is the handler's from here on.
+    func stored(in file: ReceivedFile) -> DIMSEStatus
+    /// The instance did not come to its end, or could not be written; its half file is gone.
+    func discarded()
+}
+
+extension ArrivingInstance {
+    public func began(with header: DataSet) {}
 }
 
 /// What a storage SCP asks of its owner. Calls that are about an association's instances come on its own thread and may block it.
@@ -53,11 +70,6 @@ public protocol StorageHandler: Sendable {
     func accepts(_ association: AssociationInfo) -> AssociationRejection?
     /// Where to write the instance that is about to come.
     func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination
-    /// The instance is complete in a Part 10 file. Neither that nor its entry in the folder is on stable storage yet: flush both.
-    /// The status returned goes out to the peer; the file is the handler's from here on.
-    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus
-    /// The instance did not come to its end, or could not be written; its half file is gone.
-    func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo)
     /// The association is over: released by the peer, or aborted or broken.
     func ended(_ association: AssociationInfo, released: Bool)
 }

@@ -76,30 +76,26 @@ public enum Recorded: Sendable, Equatable {
 }
 
 extension Store {
-    /// Records an instance; returns once its row, its bytes by `flush`, and the entries in `directories` are on stable storage.
+    /// Records an instance; returns once its row is on stable storage, and its bytes and its name, which `awaitFlush` waits for.
     ///
     /// All three are brought there at the same time. A power cut between them leaves at worst a row whose file is not whole, which
     /// `recover` finds, of an instance that nobody was told is safe. Where a flush fails, the instance counts as missing.
     public func record(
-        _ instance: ReceivedInstance, of association: AssociationRecord, directories: [URL], conflicts policy: ConflictPolicy = .keepLast,
-        at now: Date, flush: () throws -> Void = {}
+        _ instance: ReceivedInstance, of association: AssociationRecord, conflicts policy: ConflictPolicy = .keepLast, at now: Date,
+        awaitFlush: () throws -> Void = {}
     ) throws -> Recorded {
-        var isFlushed = false
-        func flushAll() throws {
-            try flush()
-            for directory in directories { try makeDurable(directory) }
-            isFlushed = true
-        }
-        do { return try record(instance, of: association, policy, at: now, beside: flushAll) } catch where !isFlushed {
+        let outcome = try record(instance, of: association, policy, at: now)
+        do { try awaitFlush() } catch {
             try groupCommit { try $0.execute(sql: "UPDATE instance SET state = 'missing' WHERE path = ?", arguments: [instance.path]) }
             throw error
         }
+        return outcome
     }
 
     private func record(
-        _ instance: ReceivedInstance, of association: AssociationRecord, _ policy: ConflictPolicy, at now: Date, beside flush: () throws -> Void
+        _ instance: ReceivedInstance, of association: AssociationRecord, _ policy: ConflictPolicy, at now: Date
     ) throws -> Recorded {
-        try groupCommit(beside: flush) { db in
+        try groupCommit { db in
             try db.run(
                 "INSERT OR IGNORE INTO association (key, calling_ae, called_ae, peer, started) VALUES (?, ?, ?, ?, ?)",
                 [association.key, association.callingAETitle, association.calledAETitle, association.peer, now.timeIntervalSince1970])

@@ -11,11 +11,10 @@ public final class Store: Sendable {
     /// The folder that holds the database and all files it names.
     public let folder: URL
     let pool: DatabasePool
-    /// Rows that wait for the next group commit.
-    private let waiting = Mutex<[PendingWrite]>([])
+    /// Writes that wait for the next group commit, and whether one is under way.
+    private let group = Mutex<(waiting: [PendingWrite], isCommitting: Bool)>(([], false))
     /// Ends of associations that the database does not know yet.
     let ends = Mutex<[AssociationEnd]>([])
-    private let committer = DispatchQueue(label: "medlsam.store.commit")
 
     /// Opens the database of a data folder, making both when they are not there, and brings its schema up to date.
     ///
@@ -103,61 +102,75 @@ public final class Store: Sendable {
 
     // MARK: Group commit
 
-    /// One write of a group: what to do in the transaction and after it.
-    private struct PendingWrite: Sendable {
+    /// One write of a group, whose thread waits for it.
+    private final class PendingWrite: Sendable {
         /// Runs in the group's transaction; its error undoes this write alone.
         let work: @Sendable (Database) throws -> Void
-        let finish: @Sendable ((any Error)?) -> Void
+        /// Whether it has been committed, and the error if that failed; else its thread is to commit the next group.
+        let outcome = Mutex<(isThrough: Bool, error: (any Error)?)>((false, nil))
+        let signal = DispatchSemaphore(value: 0)
+
+        init(_ work: @escaping @Sendable (Database) throws -> Void) { self.work = work }
     }
 
     /// Runs `work` in a transaction shared with whatever else waits, and returns once that is on stable storage.
     ///
-    /// One disk flush serves all associations that wait for it. `flush` runs beside the transaction on the caller's thread, and
-    /// both must be through before this returns: when it throws, so does this, though the transaction may be through.
-    func groupCommit<T: Sendable>(beside flush: () throws -> Void = {}, _ work: @escaping @Sendable (Database) throws -> T) throws -> T {
-        let outcome = Mutex<Result<T, any Error>?>(nil)
-        let done = DispatchSemaphore(value: 0)
-        let pending = PendingWrite(
-            work: { db in
-                let value = try work(db)
-                outcome.withLock { $0 = .success(value) }
-            },
-            finish: { error in
-                if let error { outcome.withLock { $0 = .failure(error) } }
-                done.signal()
-            })
-        waiting.withLock { $0.append(pending) }
-        committer.async { self.commitWaiting() }
-        let flushed = Result(catching: flush)
-        done.wait()
-        try flushed.get()
-        return try outcome.withLock { $0! }.get()
+    /// One disk flush serves all threads that wait for it. The first to come commits, on its own thread; those that come meanwhile
+    /// are the next group, and the first of them commits that.
+    func groupCommit<T: Sendable>(_ work: @escaping @Sendable (Database) throws -> T) throws -> T {
+        let value = Mutex<T?>(nil)
+        let own = PendingWrite { db in
+            let result = try work(db)
+            value.withLock { $0 = result }
+        }
+        let mustWait = group.withLock { group in
+            group.waiting.append(own)
+            defer { group.isCommitting = true }
+            return group.isCommitting
+        }
+        if mustWait { own.signal.wait() }
+        if !own.outcome.withLock({ $0.isThrough }) { commitWaiting() }
+        if let error = own.outcome.withLock({ $0.error }) { throw error }
+        return value.withLock { $0! }
     }
 
+    /// Commits all that wait, the caller's among them, wakes their threads, and leaves the next group to one of its own.
     private func commitWaiting() {
-        let group = waiting.withLock { list in
-            defer { list = [] }
-            return list
+        let writes = group.withLock { group in
+            defer { group.waiting = [] }
+            return group.waiting
         }
-        guard !group.isEmpty else { return }
-        var failures = [(any Error)?](repeating: nil, count: group.count)
+        let errors = commit(writes)
+        let next = group.withLock { group in
+            group.isCommitting = !group.waiting.isEmpty
+            return group.waiting.first
+        }
+        next?.signal.signal()
+        for (write, error) in zip(writes, errors) {
+            write.outcome.withLock { $0 = (true, error) }
+            write.signal.signal()
+        }
+    }
+
+    private func commit(_ writes: [PendingWrite]) -> [(any Error)?] {
+        var errors = [(any Error)?](repeating: nil, count: writes.count)
         do {
             try pool.write { db in
                 // A write that is alone has the transaction to itself.
-                if group.count == 1 { return try group[0].work(db) }
-                for (index, write) in group.enumerated() {
+                if writes.count == 1 { return try writes[0].work(db) }
+                for (index, write) in writes.enumerated() {
                     do {
                         try db.inSavepoint {
                             try write.work(db)
                             return .commit
                         }
-                    } catch { failures[index] = error }
+                    } catch { errors[index] = error }
                 }
             }
         } catch {
-            failures = failures.map { $0 ?? error }
+            errors = errors.map { $0 ?? error }
         }
-        for (write, failure) in zip(group, failures) { write.finish(failure) }
+        return errors
     }
 }
 

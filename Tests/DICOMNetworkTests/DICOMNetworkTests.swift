@@ -92,6 +92,25 @@ import Testing
         #expect(recorder.released == [true])
     }
 
+    @Test func theHeaderIsHandedOnWhilePixelDataStillCome() throws {
+        let recorder = try Recorder()
+        let pixels = [UInt8](repeating: 7, count: 200_000), uid = Array("2.25.5".utf8)
+        let header = RawPeer.little(0x0008, 2) + RawPeer.little(0x0018, 2) + Array("UI".utf8) + RawPeer.little(uid.count, 2) + uid
+            + RawPeer.little(0x7FE0, 2) + RawPeer.little(0x0010, 2) + Array("OW".utf8) + [0, 0] + RawPeer.little(pixels.count, 4)
+        try withSCP(recorder) { port in
+            let peer = try #require(RawPeer(port: port))
+            peer.send(RawPeer.associateRequest(contexts: [RawPeer.ct]))
+            _ = try #require(peer.pdu())
+            peer.send(RawPeer.data(1, command: true, last: true, RawPeer.storeRequest(instance: "2.25.5")))
+            peer.send(RawPeer.data(1, command: false, last: false, header + pixels[..<100_000]))
+            #expect(recorder.wait { $0.begun.map(\.string) == ["2.25.5"] })
+            #expect(recorder.stored.isEmpty)
+            peer.send(RawPeer.data(1, command: false, last: true, Array(pixels[100_000...])))
+            #expect(peer.status() == 0)
+        }
+        #expect(try dataSetBytes(#require(recorder.stored.first).path) == Data(header + pixels))
+    }
+
     @Test func allOneHundredTwentyEightContextsAreAnsweredOneByOne() throws {
         let recorder = try Recorder()
         try withSCP(recorder) { port in

@@ -14,6 +14,7 @@ final class Recorder: StorageHandler {
         var ended: [(id: UInt64, released: Bool)] = []
         var associations: [AssociationInfo] = []
         var announced = 0
+        var begun: [UID] = []
     }
 
     let folder: URL
@@ -34,6 +35,7 @@ final class Recorder: StorageHandler {
     deinit { try? FileManager.default.removeItem(at: folder) }
 
     var stored: [(request: StoreRequest, path: String)] { state.withLock { $0.stored } }
+    var begun: [UID] { state.withLock { $0.begun } }
     var discarded: Int { state.withLock { $0.discarded.count } }
     var released: [Bool] { state.withLock { $0.ended.map(\.released) } }
     var files: [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] }
@@ -54,16 +56,26 @@ final class Recorder: StorageHandler {
             state.announced += 1
             return state.announced
         }
-        return .file(folder.appending(path: subfolder + "\(association.id)-\(number).dcm").path)
+        return .file(Arrival(request, at: folder.appending(path: subfolder + "\(association.id)-\(number).dcm").path, for: self))
     }
 
-    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus {
-        state.withLock { $0.stored.append((request, file.path)) }
-        return .success
-    }
+    private final class Arrival: ArrivingInstance {
+        let path: String
+        private let request: StoreRequest
+        private let recorder: Recorder
 
-    func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo) {
-        state.withLock { $0.discarded.append((request, path)) }
+        init(_ request: StoreRequest, at path: String, for recorder: Recorder) {
+            (self.request, self.path, self.recorder) = (request, path, recorder)
+        }
+
+        func began(with header: DataSet) { recorder.state.withLock { $0.begun += [header.uid(.sopInstanceUID)].compactMap(\.self) } }
+
+        func stored(in file: ReceivedFile) -> DIMSEStatus {
+            recorder.state.withLock { $0.stored.append((request, file.path)) }
+            return .success
+        }
+
+        func discarded() { recorder.state.withLock { $0.discarded.append((request, path)) } }
     }
 
     func ended(_ association: AssociationInfo, released: Bool) { state.withLock { $0.ended.append((association.id, released)) } }

@@ -20,7 +20,7 @@ private struct Course: Sendable, CustomTestStringConvertible {
 
     private func record(_ content: String, _ policy: ConflictPolicy = .keepLast, series: String = "1.2", at now: Date = start) throws -> Recorded {
         try bench.store.record(
-            bench.instance(series: series, digest: content), of: bench.association(), directories: [bench.store.folder], conflicts: policy, at: now)
+            bench.instance(series: series, digest: content), of: bench.association(), conflicts: policy, at: now)
     }
 
     private func current() throws -> [String] { try bench.store.instances(withSOPInstanceUID: "1.1").filter { $0.state == .current }.map(\.digest) }

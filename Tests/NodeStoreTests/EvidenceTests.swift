@@ -17,7 +17,7 @@ private let now = Date(timeIntervalSince1970: 1_800_000_000)
             sopInstanceUID: sop, sopClassUID: "1.1", transferSyntaxUID: "1.2", seriesInstanceUID: "2", studyInstanceUID: "3", patientDigest: "p",
             digest: "d\(sop)", size: 1, path: "instances/2/\(sop).dcm", header: Data(), refusal: nil)
         let record = AssociationRecord(key: association, callingAETitle: "CT-\(association)", calledAETitle: "N", peer: "p")
-        _ = try store.record(instance, of: record, directories: [], at: moment)
+        _ = try store.record(instance, of: record, at: moment)
     }
 
     private func complete(at moment: Date = now) throws -> Int64 {

@@ -28,7 +28,7 @@ struct Bench {
 
     @discardableResult
     func record(_ instance: ReceivedInstance, _ key: String = "a", at now: Date = start) throws -> Recorded {
-        try store.record(instance, of: association(key), directories: [store.folder], at: now)
+        try store.record(instance, of: association(key), at: now)
     }
 
     /// Completes the one series that is in progress.
@@ -113,7 +113,7 @@ func every(_ results: [NewResult], to destinations: [String]) -> [NewDelivery] {
     @Test func anInstanceWhoseFolderCannotBeFlushedIsNoSuccess() throws {
         let bench = try Bench()
         #expect(throws: (any Error).self) {
-            try bench.store.record(bench.instance(), of: bench.association(), directories: [URL(fileURLWithPath: "/nowhere")], at: start)
+            try bench.store.record(bench.instance(), of: bench.association(), at: start) { try makeDurable(URL(fileURLWithPath: "/nowhere")) }
         }
         // Though the row may have been written: it must not pass for one that was acknowledged.
         #expect(try bench.store.instances(withSOPInstanceUID: "1.1").allSatisfy { $0.state == .missing })

@@ -79,7 +79,7 @@ struct Bench {
                 sopInstanceUID: "1.1.\(number)", sopClassUID: header.sopClassUID.string, transferSyntaxUID: "1.2.840.10008.1.2.1",
                 seriesInstanceUID: "1.2", studyInstanceUID: "1.3", patientDigest: "p", digest: "d", size: 1, path: "instances/1.2/\(number).dcm",
                 header: Data(NodeJSON.encode(header).utf8), refusal: nil)
-            _ = try store.record(instance, of: association, directories: [], at: now)
+            _ = try store.record(instance, of: association, at: now)
         }
         try store.associationEnded(association.key, .released, at: now)
     }
@@ -94,7 +94,7 @@ struct Bench {
             header: Data(), refusal: nil)
         let association = AssociationRecord(key: "a", callingAETitle: "A", calledAETitle: "B", peer: "p")
         let now = Date()
-        _ = try store.record(instance, of: association, directories: [folder.instances], at: now)
+        _ = try store.record(instance, of: association, at: now)
         let series = try #require(try store.seriesInProgress().first)
         return try #require(
             try store.complete(

@@ -20,7 +20,7 @@ import Testing
     @Test func aFileNeverTakesThePlaceOfAnother() throws {
         let first = try bench.folder.place(incoming("one"), series: "1.2", sop: "1.1", digest: String(repeating: "a", count: 64))
         #expect(first.path == "instances/1.2/1.1.dcm")
-        #expect(first.directories.map(\.lastPathComponent) == ["1.2", "instances"])
+        #expect(first.folders.map { ($0 as NSString).lastPathComponent } == ["1.2", "instances"])
         let second = try bench.folder.place(incoming("two"), series: "1.2", sop: "1.1", digest: String(repeating: "b", count: 64))
         #expect(second.path == "instances/1.2/1.1.bbbbbbbbbbbbbbbb.dcm")
         #expect(try content(first.path) == "one" && content(second.path) == "two")

@@ -15,8 +15,6 @@ private final class Room: StorageHandler {
 
     func accepts(_ association: AssociationInfo) -> AssociationRejection? { nil }
     func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination { .refuse(.outOfResources) }
-    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus { .success }
-    func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo) {}
     func ended(_ association: AssociationInfo, released: Bool) { ended.withLock { $0 += 1 } }
 }
 

@@ -42,7 +42,7 @@ private struct Study {
                 sopInstanceUID: header.sopInstanceUID.string, sopClassUID: header.sopClassUID.string, transferSyntaxUID: "1.2.840.10008.1.2.1",
                 seriesInstanceUID: header.seriesInstanceUID.string, studyInstanceUID: "1.2.3", patientDigest: "p", digest: "d", size: 1,
                 path: "instances/\(header.seriesInstanceUID)/\(k).dcm", header: Data(NodeJSON.encode(header).utf8), refusal: nil)
-            _ = try store.record(instance, of: association, directories: [], at: now)
+            _ = try store.record(instance, of: association, at: now)
         }
         if ends { try store.associationEnded(association.key, .released, at: now) }
     }

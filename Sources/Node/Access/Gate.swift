@@ -81,14 +81,6 @@ final class Gate: StorageHandler {
         handler.destination(of: request, on: association)
     }
 
-    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus {
-        handler.stored(request, in: file, on: association)
-    }
-
-    func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo) {
-        handler.discarded(request, at: path, on: association)
-    }
-
     func ended(_ association: AssociationInfo, released: Bool) {
         leave(association)
         handler.ended(association, released: released)

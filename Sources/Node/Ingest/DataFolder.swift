@@ -27,31 +27,35 @@ public struct DataFolder: Sendable {
     // MARK: Receiving
 
     /// A place for a file that is being received.
-    func newIncomingFile() -> String { incoming.appending(path: "\(UUID().uuidString).part").path }
+    func newIncomingFile() -> String { "\(root.path)/incoming/\(UUID().uuidString).part" }
 
     /// Moves a complete file to its final place; returns that, relative to the root, and the folders to flush.
     ///
     /// An older file of that name stays: the new one then carries the start of its digest. A file that has this name too holds
     /// the same data set, and is taken over.
-    func place(_ path: String, series: String, sop: String, digest: String) throws -> (path: String, directories: [URL]) {
-        let folder = instances.appending(path: series)
-        var directories = [folder]
-        if mkdir(folder.path, 0o755) == 0 {
-            directories.append(instances)
-        } else if errno != EEXIST {
-            throw NodeError(.dataFolder, "Folder \(folder.path) cannot be made: \(systemReason()).")
+    func place(_ path: String, series: String, sop: String, digest: String) throws -> (path: String, folders: [String]) {
+        // Not by URLs: this is done for every instance.
+        let parent = "\(root.path)/instances", folder = "\(parent)/\(series)"
+        var folders = [folder], name = "\(sop).dcm"
+        var linked = link(path, "\(folder)/\(name)")
+        if linked != 0, errno == ENOENT {
+            if mkdir(folder, 0o755) == 0 {
+                folders.append(parent)
+            } else if errno != EEXIST {
+                throw NodeError(.dataFolder, "Folder \(folder) cannot be made: \(systemReason()).")
+            }
+            linked = link(path, "\(folder)/\(name)")
         }
-        var name = "\(sop).dcm"
-        if link(path, folder.appending(path: name).path) == 0 {
+        if linked == 0 {
             unlink(path)
         } else {
-            guard errno == EEXIST else { throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder.path): \(systemReason()).") }
+            guard errno == EEXIST else { throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder): \(systemReason()).") }
             name = "\(sop).\(digest.prefix(16)).dcm"
-            guard rename(path, folder.appending(path: name).path) == 0 else {
-                throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder.path): \(systemReason()).")
+            guard rename(path, "\(folder)/\(name)") == 0 else {
+                throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder): \(systemReason()).")
             }
         }
-        return ("instances/\(series)/\(name)", directories)
+        return ("instances/\(series)/\(name)", folders)
     }
 
     /// What is free on the folder's disk for a program without privileges.

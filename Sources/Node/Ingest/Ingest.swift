@@ -34,14 +34,41 @@ final class Ingest: StorageHandler {
     }
 
     func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination {
-        watch.admission().instances ? .file(folder.newIncomingFile()) : .refuse(.outOfResources)
+        guard watch.admission().instances else { return .refuse(.outOfResources) }
+        return .file(Arrival(request, at: folder.newIncomingFile(), on: association, into: self))
     }
 
-    func stored(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) -> DIMSEStatus {
+    /// One instance on its way in.
+    private final class Arrival: ArrivingInstance {
+        let path: String
+        private let request: StoreRequest
+        private let association: AssociationInfo
+        private let ingest: Ingest
+        private var description: Result<InstanceDescription, any Error>?
+
+        init(_ request: StoreRequest, at path: String, on association: AssociationInfo, into ingest: Ingest) {
+            (self.request, self.path, self.association, self.ingest) = (request, path, association, ingest)
+        }
+
+        func began(with header: DataSet) { description = Result { try InstanceDescription(header) } }
+
+        func stored(in file: ReceivedFile) -> DIMSEStatus {
+            ingest.stored(request, in: file, on: association) { try self.description?.get() ?? InstanceDescription(file.header()) }
+        }
+
+        func discarded() {
+            ingest.logger.warning(
+                "Instance \(request.sopInstanceUID) from \(association.callingAETitle) broke off and does not count as received.")
+        }
+    }
+
+    private func stored(
+        _ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo, describedBy description: () throws -> InstanceDescription
+    ) -> DIMSEStatus {
         // Gone already when all went well.
         defer { unlink(file.path) }
         do {
-            return try takeIn(request, in: file, on: association)
+            return try takeIn(request, described: description(), in: file, on: association)
         } catch where !watch.admission().folder {
             logger.error("Instance \(request.sopInstanceUID) from \(association.callingAETitle) cannot be kept: \(error)")
             return .outOfResources
@@ -60,10 +87,6 @@ final class Ingest: StorageHandler {
         }
     }
 
-    func discarded(_ request: StoreRequest, at path: String, on association: AssociationInfo) {
-        logger.warning("Instance \(request.sopInstanceUID) from \(association.callingAETitle) broke off and does not count as received.")
-    }
-
     func ended(_ association: AssociationInfo, released: Bool) {
         do { try store.associationEnded(key(association), released ? .released : .aborted, at: Date()) } catch {
             // The store tries again whenever the series in progress are looked at.
@@ -74,25 +97,26 @@ final class Ingest: StorageHandler {
 
     private func key(_ association: AssociationInfo) -> String { "\(run)/\(association.id)" }
 
-    private func takeIn(_ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo) throws -> DIMSEStatus {
-        let dataSet = try file.header()
-        let header = try SliceHeader(dataSet)
+    private func takeIn(
+        _ request: StoreRequest, described description: InstanceDescription, in file: ReceivedFile, on association: AssociationInfo
+    ) throws -> DIMSEStatus {
+        let header = description.header
         guard header.sopInstanceUID == request.sopInstanceUID, header.sopClassUID == request.sopClassUID else {
             throw NodeError(.mismatch, "its data set is instance \(header.sopInstanceUID) of class \(header.sopClassUID).")
         }
         let digest = hexadecimal(file.digest)
         let place = try folder.place(
             file.path, series: header.seriesInstanceUID.string, sop: header.sopInstanceUID.string, digest: digest)
+        place.folders.forEach(file.flush(folder:))
         let instance = ReceivedInstance(
             sopInstanceUID: header.sopInstanceUID.string, sopClassUID: header.sopClassUID.string,
             transferSyntaxUID: request.transferSyntaxUID.string, seriesInstanceUID: header.seriesInstanceUID.string,
-            studyInstanceUID: header.studyInstanceUID.string, patientDigest: patientDigest(of: dataSet), digest: digest, size: file.size,
-            path: place.path, header: Data(NodeJSON.encode(header).utf8), refusal: Self.refusal(of: header))
+            studyInstanceUID: header.studyInstanceUID.string, patientDigest: description.patientDigest, digest: digest, size: file.size,
+            path: place.path, header: description.json, refusal: Self.refusal(of: header))
         let record = AssociationRecord(
             key: key(association), callingAETitle: association.callingAETitle.string, calledAETitle: association.calledAETitle.string,
             peer: association.peerAddress)
-        let outcome = try store.record(
-            instance, of: record, directories: place.directories, conflicts: conflicts, at: Date(), flush: file.flush)
+        let outcome = try store.record(instance, of: record, conflicts: conflicts, at: Date(), awaitFlush: file.awaitFlush)
         let name = "Instance \(instance.sopInstanceUID) from \(association.callingAETitle)"
         switch outcome {
         case .new: break
@@ -128,6 +152,19 @@ final class Ingest: StorageHandler {
             header.isLocalizer ? "Stored but not contoured: a CT localizer." : nil
         default: "Stored but not contoured: not CT but SOP class \(header.sopClassUID)."
         }
+    }
+}
+
+/// What the database is told of an instance's header.
+private struct InstanceDescription {
+    let header: SliceHeader
+    let json: Data
+    let patientDigest: String
+
+    init(_ dataSet: DataSet) throws {
+        header = try SliceHeader(dataSet)
+        json = Data(NodeJSON.encode(header).utf8)
+        patientDigest = Node.patientDigest(of: dataSet)
     }
 }
 

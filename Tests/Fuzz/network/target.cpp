@@ -93,13 +93,19 @@ void serve(cdcmtk_association *association) {
             if (strlen(request.sop_instance) > 64 || strlen(request.sop_class) > 64 || strlen(request.transfer_syntax) > 64) abort();
             const bool keeps = number % 2 == 0;
             cdcmtk_received received = {};
-            received.descriptor = -1;
-            const int result = cdcmtk_association_receive_file(association, keeps ? path.c_str() : nullptr, &received, &error);
+            const uint8_t *start = nullptr;
+            size_t startLength = 0;
+            int result = cdcmtk_association_begin_file(association, keeps ? path.c_str() : nullptr, &start, &startLength, &error);
+            if (result == 1) cdcmtk_file_free(cdcmtk_file_load_start(start, startLength, 0x7FE0, 0x0010));
+            if (result == 1) result = cdcmtk_association_receive_file(association, keeps ? &received : nullptr, &error);
             // A file stays exactly when the face says that it is complete, and it is as long as it says.
             struct stat about = {};
             const bool stays = stat(path.c_str(), &about) == 0;
             if (stays != (keeps && result == 1) || (stays && uint64_t(about.st_size) != received.size)) abort();
-            if (received.descriptor >= 0) close(received.descriptor);
+            if (result == 1 && keeps) {
+                cdcmtk_association_flush_folder(association, "/dev/shm");
+                if (cdcmtk_association_await_flush(association) != 0) abort();
+            }
             unlink(path.c_str());
             if (result == 0 || !cdcmtk_association_respond(association, result == 1 ? 0 : 0xA700, &error)) return;
             break;
