@@ -251,13 +251,10 @@ extension Store {
         // contoured, or deleted as done with, before it came again needs no second job.
         let isDone = try same.map { try $0.deleted != nil || hasJob($0.id, in: db) } ?? false
         let opens = instance.refusal == nil && counts && !isDone && series.state != .quarantined
-        try db.run(
-            """
-                UPDATE series SET last_arrival = ?1, state = CASE WHEN ?2 THEN 'receiving' ELSE state END,
-                    reason = CASE WHEN ?2 THEN NULL ELSE reason END
-                WHERE id = ?3
-                """,
-            [now.timeIntervalSince1970, opens, series.id])
+        try db.run("UPDATE series SET last_arrival = ? WHERE id = ?", [now.timeIntervalSince1970, series.id])
+        if opens, series.state != .receiving || series.reason != nil {
+            try db.run("UPDATE series SET state = 'receiving', reason = NULL WHERE id = ?", [series.id])
+        }
         if series.state == .quarantined { return .quarantined(series.reason ?? "") }
         if let deleted = same?.deleted { return .restored(deleted: deleted) }
         return !counts ? .keptBehindFirst : current != nil ? .replacement : .new

@@ -78,6 +78,9 @@ public struct SliceHeader: Sendable, Codable, Hashable {
         frameNumber = frame.number
     }
 
+    /// Whether frames are kept with it.
+    var hasFrames: Bool { frames != nil }
+
     /// The headers of the slices that an instance holds: itself, or a multi-frame image's frames.
     public var slices: [SliceHeader] {
         guard isMultiFrameCT else { return [self] }

@@ -2,6 +2,7 @@ import Crypto
 import DICOMCore
 import Foundation
 import NodeStore
+import Synchronization
 
 /// The folder that holds all a node keeps: `node.sqlite`, `incoming/` (half files), `instances/SERIES/SOP.dcm`,
 /// `results/JOB/`, and `unrecorded/` (files found without a row; nothing is ever deleted that may be the only copy).
@@ -157,9 +158,24 @@ func dataSetDigest(ofFile path: String) throws -> String {
 }
 
 /// Tells patients apart without keeping who they are: the text of a `PatientIdentity`.
-func patientDigest(of dataSet: DataSet) -> String {
-    let patientID = dataSet.string(.patientID), birthDate = dataSet.string(.patientBirthDate)
-    let name = normalizedName(dataSet.string(.patientName) ?? "")
+func patientDigest(of dataSet: DataSet) -> String { PatientDigests().digest(of: dataSet) }
+
+/// Tells patients apart without keeping who they are, beyond the last, of whom the next instance probably is too.
+final class PatientDigests: Sendable {
+    private let last = Mutex<(values: [String?], digest: String)?>(nil)
+
+    /// The text of a `PatientIdentity`.
+    func digest(of dataSet: DataSet) -> String {
+        let values = [Tag.patientID, .patientName, .patientBirthDate, .issuerOfPatientID].map(dataSet.string)
+        if let last = last.withLock({ $0 }), last.values == values { return last.digest }
+        let digest = patientDigest(patientID: values[0], name: values[1], birthDate: values[2], issuer: values[3])
+        last.withLock { $0 = (values, digest) }
+        return digest
+    }
+}
+
+private func patientDigest(patientID: String?, name: String?, birthDate: String?, issuer: String?) -> String {
+    let name = normalizedName(name ?? "")
     func digest(_ text: String?) -> String? {
         guard let text, !text.isEmpty else { return nil }
         return String(hexadecimal(SHA256.hash(data: Data(text.precomposedStringWithCanonicalMapping.utf8))).prefix(32))
@@ -170,7 +186,7 @@ func patientDigest(of dataSet: DataSet) -> String {
     let alphabetic = String(name.prefix { $0 != "=" })
     return PatientIdentity(
         whole: hexadecimal(SHA256.hash(data: Data(whole.utf8))), patientID: digest(patientID),
-        issuer: digest(dataSet.string(.issuerOfPatientID)?.uppercased()), name: digest(alphabetic.isEmpty ? name : alphabetic),
+        issuer: digest(issuer?.uppercased()), name: digest(alphabetic.isEmpty ? name : alphabetic),
         birthDate: digest(birthDate)
     ).rawValue
 }

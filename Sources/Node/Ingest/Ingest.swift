@@ -15,6 +15,7 @@ final class Ingest: StorageHandler {
     /// Called when an association ended: a series whose instances still arrive is not decided about.
     private let arrived: @Sendable () -> Void
     private let logger: Logger
+    private let patients = PatientDigests()
     /// Tells this run's associations from those of runs before.
     private let run = UUID().uuidString
 
@@ -50,10 +51,10 @@ final class Ingest: StorageHandler {
             (self.request, self.path, self.association, self.ingest) = (request, path, association, ingest)
         }
 
-        func began(with header: DataSet) { description = Result { try InstanceDescription(header) } }
+        func began(with header: DataSet) { description = Result { try InstanceDescription(header, ingest.patients) } }
 
         func stored(in file: ReceivedFile) -> DIMSEStatus {
-            ingest.stored(request, in: file, on: association) { try self.description?.get() ?? InstanceDescription(file.header()) }
+            ingest.stored(request, in: file, on: association) { try self.description?.get() ?? InstanceDescription(file.header(), self.ingest.patients) }
         }
 
         func discarded() {
@@ -161,10 +162,10 @@ private struct InstanceDescription {
     let json: Data
     let patientDigest: String
 
-    init(_ dataSet: DataSet) throws {
+    init(_ dataSet: DataSet, _ patients: PatientDigests) throws {
         header = try SliceHeader(dataSet)
-        json = Data(NodeJSON.encode(header).utf8)
-        patientDigest = Node.patientDigest(of: dataSet)
+        json = try header.json()
+        patientDigest = patients.digest(of: dataSet)
     }
 }
 
