@@ -29,12 +29,12 @@ def free_port():
 
 
 @contextlib.contextmanager
-def running(command, title, port, log):
+def running(command, title, port, log, *options):
     with open(log, "w") as output:
         process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=ENVIRONMENT)
     try:
         for _ in range(100):
-            if subprocess.run(["echoscu", "-aec", title, "127.0.0.1", str(port)], stderr=subprocess.DEVNULL).returncode == 0:
+            if subprocess.run(["echoscu", *options, "-aec", title, "127.0.0.1", str(port)], stderr=subprocess.DEVNULL).returncode == 0:
                 break
             time.sleep(0.1)
         else:

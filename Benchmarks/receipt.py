@@ -4,7 +4,7 @@
 Every peer gets 300 CT instances of 0.5 MB on each of 1, 4 and 16 associations from DCMTK's storescu over loopback, each instance under
 a UID of its own; the peers take turns, three runs, medians. Of the peers only the node answers success once instance, name and row
 would survive a power cut. The disk alone: as many writers as associations put the same bytes into files of their own past the page
-cache and fsync each, which is the floor of any receipt that loses nothing.
+cache and fsync each, which is the floor of any receipt that loses nothing. Over TLS, node and storescp show a certificate and ask for none.
 
 `memory` (`make bench-memory`) sends many instances over 32 associations and follows the node's resident memory.
 
@@ -28,6 +28,8 @@ from bench import ENVIRONMENT, LOCAL, NODE, free_port, running, settings
 WORK = LOCAL / "bench-receipt"
 RESULTS = LOCAL / "bench"
 SOURCES = WORK / "series"
+CERTIFICATE, KEY = WORK / "certificate.pem", WORK / "key.pem"
+SECURE = ["--anonymous-tls", "--add-cert-file", CERTIFICATE]  # how a sender calls over TLS
 INSTANCES, ASSOCIATIONS, RUNS = 300, (1, 4, 16), 3
 # What the node's rate is held against: issue 4's goals, in rates of storescp on as many associations, and of the disk alone.
 GOALS, DISK_GOAL = {1: 1.0, 4: 1.5, 16: 2.0}, 0.9
@@ -40,6 +42,25 @@ def node(folder):
     command = [NODE, "serve", "--config", settings(folder, port)]
     with running(command, "MEDLSAM", port, folder / "log") as process:
         yield process, "MEDLSAM", port, lambda: files(folder / "data/instances")
+
+
+@contextlib.contextmanager
+def secure_node(folder):
+    port, secure = free_port(), free_port()
+    file = settings(folder, port)
+    with file.open("a") as more:
+        more.write(f"tls: {{port: {secure}, certificate: {CERTIFICATE}, key: {KEY}, trusted: {CERTIFICATE}, peerCertificate: none}}\n")
+    with running([NODE, "serve", "--config", file], "MEDLSAM", port, folder / "log") as process:
+        yield process, "MEDLSAM", secure, lambda: files(folder / "data/instances")
+
+
+@contextlib.contextmanager
+def secure_storescp(folder):
+    port, storage = free_port(), folder / "storage"
+    storage.mkdir(parents=True)
+    command = ["storescp", "--bit-preserving", "+tls", KEY, CERTIFICATE, "--ignore-peer-cert", "-od", storage, port]
+    with running(command, "STORESCP", port, folder / "log", *SECURE) as process:
+        yield process, "STORESCP", port, lambda: files(storage)
 
 
 @contextlib.contextmanager
@@ -88,7 +109,14 @@ PEERS = {
     "storescp --fork": lambda folder: storescp(folder, "--fork"),
     "dcmqrscp": dcmqrscp,
     "Orthanc": orthanc,
+    "medlsam-node, TLS": secure_node,
+    "storescp, TLS": secure_storescp,
 }
+
+
+def make_certificate():
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=bench", "-keyout", KEY, "-out", CERTIFICATE],
+                   check=True, stderr=subprocess.DEVNULL)
 
 
 def receipt_series(folder):
@@ -132,7 +160,7 @@ def rate(peer, associations, run):
     total = associations * INSTANCES
     with PEERS[peer](folder) as (_, title, port, kept):
         begun = time.monotonic()
-        statuses = [sender.wait() for sender in senders(title, port, associations)]
+        statuses = [sender.wait() for sender in senders(title, port, associations, *(SECURE if peer.endswith("TLS") else []))]
         seconds = time.monotonic() - begun
         lost = total - (total if kept() is None else kept())
     shutil.rmtree(folder)
@@ -237,5 +265,6 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     shutil.rmtree(WORK, ignore_errors=True)
     receipt_series(SOURCES)
+    make_certificate()
     {"rates": measure, "memory": memory}[arguments.command](arguments)
     shutil.rmtree(WORK)
