@@ -1,4 +1,5 @@
 import DICOMCore
+import DICOMImaging
 import DICOMNetwork
 import Foundation
 import ModelRuntime
@@ -17,13 +18,15 @@ public enum Doctor {
         public fileprivate(set) var whatToDo: String?
     }
 
-    /// Checks data dictionary, runtime, models by digest, template set, data folder, disk, certificates, destinations and outbox; lasts no longer than
+    /// Checks data dictionary, font, runtime, models by digest, template set, data folder, disk, certificates, destinations and outbox; lasts no longer than
     /// the destinations' timeouts.
     public static func run(_ configuration: Configuration) async -> [Check] {
         let own = (try? await onOwnThread("doctor") {
             [check("data dictionary", "Install Debian's libdcmtk17, or set DCMDICTPATH.") {
                 try Toolkit.checkDictionary()
                 return .ok("DCMTK \(Toolkit.version) found its data dictionary.")
+            }, check("font", "Install Debian's fonts-dejavu-core: captures, documents and overlay.png are drawn in it.") {
+                .ok("DejaVu Sans is in \(try Typeface.folder()).")
             }] + contouringChecks(configuration) + dataChecks(configuration) + accessChecks(configuration)
         }) ?? []
         return await withTaskGroup(of: (Int, Check).self) { group in

@@ -167,4 +167,21 @@ import Testing
         #expect(error?.code == .cannotDraw)
         #expect(error?.message.contains("DejaVuSans.ttf") == true && error?.message.contains("/nowhere") == true)
     }
+
+    /// `CAPTURE_SLICES=300` says how long a series takes; nobody's test waits for that.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["CAPTURE_SLICES"] != nil)) func aWholeSeriesIsDrawnInSeconds() throws {
+        let slices = Int(ProcessInfo.processInfo.environment["CAPTURE_SLICES"]!)!
+        let geometry = ResultFixture.geometry(512, 512, slices, spacing: [0.9, 0.9, 1.5])
+        let segments = (0..<8).map { ResultFixture.segment("S\($0)", ResultFixture.ellipsoid(geometry, center: [0.1 * Double($0 + 1), 0.5, 0.5], radiusMM: 220), color: [UInt8($0 * 30), 200, 90]) }
+        let contoured = try ContouredSeries(segments: segments, series: ResultFixture.series(geometry), source: ResultFixture.source(), context: ResultFixture.context)
+        var made = 0
+        for (name, make): (String, () throws -> Void) in [
+            ("overlay", { try OverlayWriter.make(contoured) { _ in made += 1 } }), ("summary", { _ = try SummaryWriter.make(contoured) }),
+            ("document", { _ = try DocumentWriter.make(contoured) }),
+        ] {
+            let seconds = try ContinuousClock().measure(make) / .seconds(1)
+            print("\(name): \(decimal(seconds, 2)) s")
+        }
+        #expect(made == slices)
+    }
 }

@@ -13,6 +13,7 @@ import Testing
     private let specifications: [ResultSpecification] = [
         .segmentation(.init()), .segmentation(.init(emptyFrames: true)), .structureSet(.init()),
         .measurements(.init(), of: .init()), .measurements(.init(), of: .init(emptyFrames: true)), .measurements(.init(), of: nil),
+        .overlay(.init()), .summary(.init()), .document(.init()),
     ]
 
     init() throws { paths = try FakeEngine.series(in: Places.temporaryFolder("series")) }

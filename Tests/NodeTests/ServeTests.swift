@@ -123,7 +123,7 @@ final class RunningNode: Sendable {
         let bench = try Bench("destinations: [{name: archive, aeTitle: ARCHIVE, host: 127.0.0.1, port: 1}]")
         let checks = await Doctor.run(bench.configuration)
         func state(_ name: String) -> Doctor.Check.State? { checks.first { $0.name == name }?.state }
-        #expect(state("data dictionary") == .ok && state("data folder") == .ok && state("disk") == .ok)
+        #expect(state("data dictionary") == .ok && state("font") == .ok && state("data folder") == .ok && state("disk") == .ok)
         #expect(state("OpenVINO") == .failure && state("model lite-medsam") == .failure && state("destination archive") == .failure)
         #expect(checks.allSatisfy { $0.state == .ok || $0.whatToDo != nil })
     }

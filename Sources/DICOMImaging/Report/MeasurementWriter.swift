@@ -36,9 +36,7 @@ public enum MeasurementWriter {
     }
 
     private static func variant(_ contoured: ContouredSeries, _ options: MeasurementOptions, _ segmentation: ResultObject?) throws -> [String] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        return [String(decoding: try encoder.encode(options), as: UTF8.self), segmentation?.sopInstanceUID.string ?? ""]
+        [try stable(options), segmentation?.sopInstanceUID.string ?? ""]
             + zip(contoured.segments, contoured.drawings).filter { $1.mask != nil }.map(\.0.name)
     }
 
