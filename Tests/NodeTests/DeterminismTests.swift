@@ -11,9 +11,9 @@ import Testing
 @Suite struct DeterminismTests {
     private let paths: [String]
     private let specifications: [ResultSpecification] = [
-        .segmentation(.init()), .segmentation(.init(emptyFrames: true)), .structureSet(.init()),
-        .measurements(.init(), of: .init()), .measurements(.init(), of: .init(emptyFrames: true)), .measurements(.init(), of: nil),
-        .overlay(.init()), .summary(.init()), .document(.init()),
+        .segmentation(.init()), .segmentation(.init(form: .labelmap)), .segmentation(.init(form: .fractional)), .structureSet(.init()),
+        .overlay(.init()), .overlay(.init(windowWidth: 300)), .summary(.init()), .document(.init()),
+        .measurements(.init(), of: .init()), .measurements(.init(), of: .init(form: .labelmap)), .measurements(.init(), of: nil),
     ]
 
     init() throws { paths = try FakeEngine.series(in: Places.temporaryFolder("series")) }
