@@ -20,14 +20,13 @@ import Testing
 
     /// What each of four archives is to get: Orthanc and storescp know no label maps, pynetdicom does.
     private static let profiles = [
-        "orthanc": "profile: slicer, objects: [SEG, RTSTRUCT\(sr)], segmentation: {form: labelmap}", "dcmqrscp": "profile: generic",
-        "storescp": "profile: eclipse", "pynetdicom": "segmentation: {form: labelmap}, objects: [SEG\(sr)]",
+        "orthanc": "profile: slicer, objects: [SEG, RTSTRUCT, SR], segmentation: {form: labelmap}", "dcmqrscp": "profile: generic",
+        "storescp": "profile: eclipse", "pynetdicom": "profile: slicer, segmentation: {form: labelmap}",
     ]
     private static let expected = [
-        "orthanc": "SEG,RTSTRUCT\(sr)", "dcmqrscp": "SEG,RTSTRUCT", "storescp": "RTSTRUCT", "pynetdicom": "LABELMAP\(sr)",
+        "orthanc": "SEG,RTSTRUCT,SR", "dcmqrscp": "SEG,RTSTRUCT", "storescp": "RTSTRUCT", "pynetdicom": "LABELMAP,SR",
     ]
-    private static let sr = ""
-    private static let allObjects = "SEG,RTSTRUCT"
+    private static let allObjects = "SEG,RTSTRUCT,SR"
 
     @Test func aScanTravelsToFourArchivesThoughWorkerAndNodeAreKilledOnTheWay() async throws {
         let folder = try Places.temporaryFolder("journey")
