@@ -51,6 +51,7 @@ let package = Package(
         .executableTarget(name: "medlsam-node", dependencies: ["Node", arguments]),
         .executableTarget(name: "convert-invesalius", dependencies: ["DICOMCore"], path: "Samples/ConvertInvesalius"),
         .target(name: "NodeTesting", dependencies: ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "ModelRuntime"], path: "Tests/NodeTesting"),
+        .executableTarget(name: "measure-structures", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry"], path: "Benchmarks/measure-structures"),
         .executableTarget(name: "fuzz-series", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry", "NodeTesting"], path: "Tests/Fuzz/series"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "DICOMCoreTests", dependencies: ["DICOMCore", "NodeTesting"]),

@@ -115,15 +115,13 @@ extension DataSet {
 
     /// All values of a DS, FD, FL, IS or binary integer element; empty when absent or when one is no finite number.
     public func doubles(_ tag: Tag) -> [Double] {
-        if let values = numbers(tag) { return values }
-        let values = strings(tag).map { Double($0) }
-        return values.allSatisfy { $0?.isFinite == true } ? values.compactMap { $0 } : []
+        numbers { cdcmtk_item_numbers(item, tag.group, tag.element, $0, $1) } ?? numbers { cdcmtk_item_decimals(item, tag.group, tag.element, $0, $1) } ?? []
     }
 
-    private func numbers(_ tag: Tag) -> [Double]? {
+    private func numbers(_ read: (UnsafeMutablePointer<UnsafeMutablePointer<Double>?>, UnsafeMutablePointer<Int>) -> Int32) -> [Double]? {
         var values: UnsafeMutablePointer<Double>?
         var count = 0
-        guard cdcmtk_item_numbers(item, tag.group, tag.element, &values, &count) != 0, let values else { return nil }
+        guard read(&values, &count) != 0, let values else { return nil }
         defer { cdcmtk_free(values) }
         return Array(UnsafeBufferPointer(start: values, count: count))
     }

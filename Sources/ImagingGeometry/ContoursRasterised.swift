@@ -78,3 +78,36 @@ struct PixelBox {
         (self.columns, self.rows) = (reachedColumns, reachedRows)
     }
 }
+
+// MARK: - Contours that tell holes by lying within others
+
+extension Contours {
+    /// A polygon counts as lying within others from this share of its pixels on: drawn by hand, a hole may poke out of its rim by a few.
+    static let nestedShare = 0.95
+
+    /// Adds polygons to a slice of 0 or 1, the larger first: one that lies within what is inside already is taken out, any other joined.
+    ///
+    /// So a hole is a hole, an island in it is there again, and two that overlap in part are both there. One told twice counts once.
+    public static func rasterise(nested contours: [Contour], into slice: UnsafeMutableBufferPointer<UInt8>, columns: Int, rows: Int) {
+        guard contours.count > 1 else { return rasterise(contours, into: slice, columns: columns, rows: rows) }
+        var seen: Set<Contour> = []
+        for contour in contours.sorted(by: { $0.signedArea.magnitude > $1.signedArea.magnitude }) where seen.insert(contour).inserted {
+            guard let box = PixelBox([contour], columns: columns, rows: rows) else { continue }
+            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: box.columns.count * box.rows.count) { own in
+                own.initialize(repeating: 0)
+                let origin = SIMD2(Double(box.columns.lowerBound), Double(box.rows.lowerBound))
+                rasterise([Contour(points: contour.points.map { $0 - origin })], into: own, columns: box.columns.count, rows: box.rows.count)
+                func forEachPixel(_ body: (_ own: Int, _ slice: Int) -> Void) {
+                    for j in box.rows {
+                        let from = (j - box.rows.lowerBound) * box.columns.count
+                        for i in 0..<box.columns.count where own[from + i] != 0 { body(from + i, j * columns + box.columns.lowerBound + i) }
+                    }
+                }
+                var count = 0, covered = 0
+                forEachPixel { count += 1; covered += Int(slice[$1]) }
+                let value: UInt8 = count > 0 && Double(covered) >= nestedShare * Double(count) ? 0 : 1
+                forEachPixel { slice[$1] = value }
+            }
+        }
+    }
+}

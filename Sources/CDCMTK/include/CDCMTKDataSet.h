@@ -56,6 +56,8 @@ int cdcmtk_item_contains(cdcmtk_item *item, uint16_t group, uint16_t element);
 int cdcmtk_item_text(cdcmtk_file *file, cdcmtk_item *item, uint16_t group, uint16_t element, char **text, size_t *length);
 /// All values of US, SS, UL, SL, FL, FD; 0 when absent or of another VR. Free with cdcmtk_free.
 int cdcmtk_item_numbers(cdcmtk_item *item, uint16_t group, uint16_t element, double **values, size_t *count);
+/// All values of a text element that holds numbers; 0 when absent, empty, binary, or when one is no finite number. Free with cdcmtk_free.
+int cdcmtk_item_decimals(cdcmtk_item *item, uint16_t group, uint16_t element, double **values, size_t *count);
 /// All values of AT as (group << 16 | element). Free with cdcmtk_free.
 int cdcmtk_item_tags(cdcmtk_item *item, uint16_t group, uint16_t element, uint32_t **values, size_t *count);
 /// The value field of OB, OW, UN and the like in native byte order; owned by the element: copy at once.
