@@ -174,5 +174,6 @@ extension ContourPlane {
 public struct ContourCut: Sendable, Hashable {
     let axis: Int
     let place: Double
-    func holds(_ point: SIMD2<Double>) -> Bool { point[axis] == place }
+    /// Whether a point lies on it, exactly.
+    public func holds(_ point: SIMD2<Double>) -> Bool { point[axis] == place }
 }
