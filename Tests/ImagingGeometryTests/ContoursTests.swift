@@ -232,7 +232,8 @@ import Testing
             let bridges = edges.filter { there.contains([$0[1], $0[0]]) }
             #expect(bridges.allSatisfy { $0[0].y == $0[1].y && (corners.contains($0[0]) || corners.contains($0[1])) })
         }
-        #expect(abs(joined.map(\.signedArea).reduce(0, +) - rings.map(\.signedArea).reduce(0, +)) < 1e-6)
+        let areas: [Double] = [joined, rings].map { polygons in polygons.reduce(0) { $0 + $1.signedArea } }
+        #expect(abs(areas[0] - areas[1]) < 1e-6)
     }
 
     private func signedArea(_ points: [SIMD2<Double>]) -> Double { Contour(points: points).signedArea }
