@@ -17,6 +17,7 @@ import Testing
         var isGood: Bool { dice >= (milliliters > 5 ? 0.98 : 0.95) && filled == 0 }
     }
 
+    private static let exactJudges = ["dcmrtstruct2nii", "plastimatch"]
     private static let judges = ["dcmrtstruct2nii", "plastimatch", "platipy", "rt-utils"]
 
     private static func judged(_ folders: [URL]) throws -> [Verdict] {
@@ -64,17 +65,19 @@ import Testing
         let folders = [
             try Self.phantom("square", root, columns: 80, rows: 80, slices: 16, spacingMM: [2.4, 2.4, 12]),
             try Self.phantom("oblong", root, columns: 112, rows: 72, slices: 14, spacingMM: [1.6, 2.9, 14]),
-            try Self.phantom("small-pixels", root, columns: 300, rows: 340, slices: 8, spacingMM: [0.6, 0.6, 20]) { $0.maximumPoints = 120 },
+            try Self.phantom("small-pixels", root, columns: 300, rows: 340, slices: 4, spacingMM: [0.6, 0.6, 45]) { $0.maximumPoints = 120 },
             try Self.phantom("separate", root, columns: 80, rows: 80, slices: 8, spacingMM: [2.4, 2.4, 24]) { $0.holes = .separate },
             // The same probabilities, falling over three pixels, that a network would give.
             try Self.phantom("between", root, columns: 120, rows: 120, slices: 8, spacingMM: [1.6, 1.6, 24], segments: { Self.parts($0).map(Self.softened) }),
         ]
-        let verdicts = try Self.judged(folders).filter { !$0.judge.hasSuffix("-own") }
+        let verdicts = try Self.judged(folders)
         #expect(verdicts.count == folders.count * 4 * Self.judges.count)
         #expect(verdicts.contains { $0.holes > 1000 } && verdicts.contains { $0.milliliters < 15 })
         for verdict in verdicts { #expect(verdict.isGood, "\(verdict)") }
-        // Where contours keep to the mask, every judge draws the very mask.
-        for verdict in verdicts where verdict.folder != "between" && verdict.folder != "small-pixels" { #expect(verdict.dice == 1, "\(verdict)") }
+        // Where contours keep to the mask, every judge draws the very mask, but for the two that round points, a little even on finer pixels.
+        for verdict in verdicts where verdict.folder != "between" && verdict.folder != "small-pixels" {
+            #expect(Self.exactJudges.contains(verdict.judge) ? verdict.dice == 1 : verdict.dice > 0.999, "\(verdict)")
+        }
     }
 
     /// A mask's blurred self as probabilities; the mask are those of at least one half.
@@ -96,9 +99,9 @@ import Testing
         let root = try Places.temporaryFolder()
         defer { try? FileManager.default.removeItem(at: root) }
         let folder = try Self.phantom("xor", root, columns: 80, rows: 80, slices: 8, spacingMM: [2.4, 2.4, 24]) { $0.holes = .xor }
-        for verdict in try Self.judged([folder]) where !verdict.judge.hasSuffix("-own") {
-            // dcmrtstruct2nii and platipy know CLOSED_PLANAR alone: a structure with holes is nothing to them.
-            let isPassedOver = verdict.holes > 0 && ["dcmrtstruct2nii", "platipy"].contains(verdict.judge)
+        for verdict in try Self.judged([folder]) {
+            // All but rt-utils know CLOSED_PLANAR alone: a structure with holes is nothing to them.
+            let isPassedOver = verdict.holes > 0 && verdict.judge != "rt-utils"
             #expect(isPassedOver ? verdict.dice == 0 : verdict.dice == 1 && verdict.filled == 0, "\(verdict)")
         }
     }
@@ -119,9 +122,9 @@ import Testing
             try Self.write(clinical.sorted { $0.key < $1.key }.map { ResultFixture.segment($0.key, $0.value) } + [ResultFixture.segment("Ring", ring)], of: series, into: folder)
             return folder
         }
-        let verdicts = try Self.judged(folders).filter { !$0.judge.hasSuffix("-own") }
+        let verdicts = try Self.judged(folders)
         #expect(Set(verdicts.map(\.folder)).count == 3 && Set(verdicts.map(\.judge)) == Set(Self.judges) && verdicts.count >= 3 * 4 * 6)
-        for verdict in verdicts { #expect(verdict.isGood && verdict.dice == 1, "\(verdict)") }
+        for verdict in verdicts { #expect(verdict.isGood && (verdict.dice == 1 || !Self.exactJudges.contains(verdict.judge)), "\(verdict)") }
     }
 
     /// Forty slices of a patient with the most structures, its columns stretched, as DICOM files.

@@ -81,9 +81,9 @@ import Testing
 
     @Test func smoothingBetweenSlicesEvensSteps() throws {
         let geometry = ResultFixture.geometry(60, 60, 16, spacing: [1, 1, 2])
-        // A cylinder of which every second slice is two pixels narrower.
+        // A cylinder with a slice that is three pixels narrower.
         var mask = Mask(empty: geometry)
-        for k in 2...13 { for j in 0..<60 { for i in 0..<60 where hypot(Double(i) - 29.5, Double(j) - 29.5) < (k % 2 == 0 ? 14 : 12) { mask.voxels[geometry.offset([i, j, k])] = 1 } } }
+        for k in 2...13 { for j in 0..<60 { for i in 0..<60 where hypot(Double(i) - 29.5, Double(j) - 29.5) < (k == 7 ? 11 : 14) { mask.voxels[geometry.offset([i, j, k])] = 1 } } }
         func areas(_ object: ResultObject) throws -> [Int] {
             let found = try #require(try StructureSetReader.masks(in: object.dataSet, geometry: geometry)["Rod"])
             return (0..<16).map { k in found.voxels[k * 3600..<(k + 1) * 3600].map(Int.init).reduce(0, +) }
@@ -92,8 +92,7 @@ import Testing
         let object = try make([ResultFixture.segment("Rod", mask)], geometry) { $0.smoothingMM = 2 }
         let smooth = try areas(object)
         #expect(rough.map { $0 > 0 } == smooth.map { $0 > 0 }, "it neither grows nor shrinks along the normal")
-        #expect(abs(rough[7] - rough[8]) > 120 && abs(smooth[7] - smooth[8]) < 40, "\(rough) \(smooth)")
-        #expect(abs(Double(smooth.reduce(0, +)) / Double(rough.reduce(0, +)) - 1) < 0.05)
+        #expect(rough[7] < 400 && smooth[7] > 560 && smooth[6] > 560 && smooth[2] > 560, "\(rough) \(smooth)")
         #expect(object.dataSet.string(.structureSetDescription)?.contains("Smoothed between slices, standard deviation 2.0 mm.") == true)
         // What one slice holds would be gone: it stays.
         var single = Mask(empty: geometry)

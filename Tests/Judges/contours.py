@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Judges RT Structure Sets: four programs that others wrote draw the contours back into masks, which are compared with the node's.
 
-usage: contours.py FOLDER...   with .local/venv-pydicom2
+usage: contours.py [--own] FOLDER...   with .local/venv-pydicom2
 A folder holds ct/CT.*.dcm (a regular, axial series), RT.dcm, `names` (a ROI name a line) and `masks` (a byte a voxel, [ROI, slice, row,
 column], slices along their normal). Prints a line a judge and ROI:
 
@@ -11,18 +11,17 @@ DICE is at the source's pixels. HOLES are the mask's voxels outside that lie enc
 
 What each judge can be asked, found by reading it and by measuring squares of known place:
 - dcmrtstruct2nii 5 (scikit-image's polygon2mask on unrounded points) draws the very pixels; it passes over CLOSEDPLANAR_XOR.
-- plastimatch 1.9.4 draws scan lines through pixel centres; several contours of a slice are joined unless --xor-contours is given, which
-  knows nothing of the geometric type: with it, separate holes and XOR are holes.
+- plastimatch 1.9.4 draws scan lines through pixel centres; several contours of a slice are joined unless --xor-contours is given, with which
+  separate holes are holes; it passes over CLOSEDPLANAR_XOR.
 - platipy 0.7.2 rounds every point to a whole pixel first (TransformPhysicalPointToIndex), half ones towards higher indices: contours that
   run half way between pixels are moved by half a pixel to the right and down. It passes over a ROI whose first contour is CLOSEDPLANAR_XOR.
 - rt-utils 1.2.7 rounds every point to a whole pixel too, half ones to even (numpy.around), counts all pixels that the rounded line
   touches as inside (cv2.fillPoly), swaps the two pixel spacings, and the numbers of rows and columns.
 So platipy and rt-utils are asked on a grid of FINE times finer, square pixels over the same space, where rounding is small, and looked at where
-the source's pixel centres lie: `platipy`, `rt-utils`. What they say of the source's own grid is printed too, as `platipy-own` and
+the source's pixel centres lie: `platipy`, `rt-utils`. With --own, what they say of the source's own grid is printed too, as `platipy-own` and
 `rt-utils-own` (the latter only where its swaps do no harm): those figures measure their rounding.
 """
 import glob
-import json
 import os
 import subprocess
 import sys
@@ -34,6 +33,7 @@ import SimpleITK as sitk
 from scipy.ndimage import binary_fill_holes
 
 FINE = 8
+OWN = "--own" in sys.argv
 
 
 def dice(a, b):
@@ -93,6 +93,9 @@ def plastimatch(source):
         subprocess.run(["plastimatch", "convert", "--input", source.folder + "/RT.dcm", "--referenced-ct", source.folder + "/ct", "--xor-contours",
                         "--output-prefix", out, "--prefix-format", "mha"], check=True, capture_output=True)
         for name in source.contours:
+            if not os.path.exists(f"{out}/{name}.mha"):
+                yield "plastimatch", name, np.zeros(source.shape, bool)
+                continue
             image = sitk.ReadImage(f"{out}/{name}.mha")
             assert np.allclose(image.GetOrigin(), source.origin, atol=1e-3) and image.GetSize() == source.shape[::-1], "not the CT's grid"
             yield "plastimatch", name, sitk.GetArrayFromImage(image) > 0
@@ -100,7 +103,7 @@ def plastimatch(source):
 
 def platipy(source):
     from platipy.dicom.io.rtstruct_to_nifti import transform_point_set_from_dicom_struct
-    for name, mask in zip(*reversed(transform_point_set_from_dicom_struct(source.image(), source.rt))):
+    for name, mask in zip(*reversed(transform_point_set_from_dicom_struct(source.image(), source.rt))) if OWN else ():
         yield "platipy-own", name, sitk.GetArrayFromImage(mask) > 0
     for roi in source.rt.StructureSetROISequence:
         name = roi.ROIName
@@ -129,7 +132,7 @@ def rt_utils(source):
     from rt_utils import image_helper
     square = source.shape[1] == source.shape[2] and source.spacing[0] == source.spacing[1]
     for name, contours in source.contours.items():
-        if square:
+        if OWN and square:
             own = image_helper.create_series_mask_from_contour_sequence(source.slices, contours)
             yield "rt-utils-own", name, own.transpose(2, 0, 1)
         low, size, count, columns, rows = source.fine(name)
@@ -145,7 +148,7 @@ def rt_utils(source):
 
 
 def main():
-    for folder in sys.argv[1:]:
+    for folder in [argument for argument in sys.argv[1:] if argument != "--own"]:
         source = Source(folder)
         for judge in (dcmrtstruct2nii, plastimatch, platipy, rt_utils):
             for program, name, found in judge(source):

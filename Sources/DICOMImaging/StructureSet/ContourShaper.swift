@@ -5,6 +5,8 @@ struct ContourShaper {
     /// What was done that a reader of the object should know.
     struct Account: Equatable {
         var islandsLeftOut = 0, split = 0
+        /// Contours that rounding leaves less than three points of.
+        var tooSmall = 0
         /// Contours whose tolerance a limit raised, and the highest it was raised to.
         var raised = 0, highestToleranceMM = 0.0
     }
@@ -42,7 +44,10 @@ struct ContourShaper {
         var drawn = simplified(traced)
         return traced.indices.flatMap { n -> [ContourText] in
             let texts = texts(drawn[n], slice)
-            if fits(texts) { return texts }
+            if fits(texts) {
+                account.tooSmall += max(0, (options.holes == .keyhole ? 1 : drawn[n].rings.count) - texts.count)
+                return texts
+            }
             if options.atLimit == .simplify, let texts = raised(traced[n], among: &drawn, at: n, slice) { return texts }
             account.split += 1
             return parts(of: traced[n], on: plane, cuts: [], slice)

@@ -55,6 +55,7 @@ struct StructureSetROI {
         var remarks: [String] = []
         if field.piecesLeftOut > 0 { remarks.append("\(count(field.piecesLeftOut, "small piece")) left out") }
         if account.islandsLeftOut > 0 { remarks.append("\(count(account.islandsLeftOut, "small island")) left out") }
+        if account.tooSmall > 0 { remarks.append("\(count(account.tooSmall, "contour")) too small to tell") }
         if account.raised > 0 { remarks.append("\(count(account.raised, "long contour")) simplified within \(millimeters(account.highestToleranceMM))") }
         if account.split > 0 { remarks.append("\(count(account.split, "long contour")) split") }
         return remarks

@@ -123,7 +123,9 @@ private struct SliceFinder {
         guard (heights[slice] - plane).magnitude <= thicknesses[slice] / 2 else { throw .beyond }
         let tolerance = StructureSetReader.planarityTolerance * thicknesses[slice]
         guard high - plane <= tolerance, plane - low <= tolerance else { throw .notPlanar }
-        return (slice, Contour(points: points.map { grid.patientToPixel($0, slice: slice) }))
+        let contour = Contour(points: points.map { grid.patientToPixel($0, slice: slice) })
+        guard contour.points.allSatisfy({ ($0 * $0).sum().isFinite }) else { throw .broken }
+        return (slice, contour)
     }
 
     /// The slice at a height; heights rise.
