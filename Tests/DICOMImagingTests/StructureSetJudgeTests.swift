@@ -65,7 +65,7 @@ import Testing
         let folders = [
             try Self.phantom("square", root, columns: 80, rows: 80, slices: 16, spacingMM: [2.4, 2.4, 12]),
             try Self.phantom("oblong", root, columns: 112, rows: 72, slices: 14, spacingMM: [1.6, 2.9, 14]),
-            try Self.phantom("small-pixels", root, columns: 300, rows: 340, slices: 4, spacingMM: [0.6, 0.6, 45]) { $0.maximumPoints = 120 },
+            try Self.phantom("small-pixels", root, columns: 300, rows: 340, slices: 8, spacingMM: [0.6, 0.6, 20]) { $0.maximumPoints = 120 },
             try Self.phantom("separate", root, columns: 80, rows: 80, slices: 8, spacingMM: [2.4, 2.4, 24]) { $0.holes = .separate },
             // The same probabilities, falling over three pixels, that a network would give.
             try Self.phantom("between", root, columns: 120, rows: 120, slices: 8, spacingMM: [1.6, 1.6, 24], segments: { Self.parts($0).map(Self.softened) }),
