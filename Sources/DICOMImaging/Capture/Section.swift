@@ -71,16 +71,24 @@ struct Section {
     /// Voxels of a plane from a corner on (screen indices, which may lie outside), column fastest.
     func plane<Value>(_ index: Int, of voxels: [Value], from corner: SIMD2<Int>, size: SIMD2<Int>, outside: Value) -> [Value] {
         let steps = [1, geometry.size.x, geometry.size.x * geometry.size.y]
-        func offsets(_ axis: Axis, _ start: Int, _ count: Int) -> [Int?] {
+        /// Where the columns or rows of the screen lie in storage; -1 where they lie outside.
+        func offsets(_ axis: Axis, _ start: Int, _ count: Int) -> [Int] {
             (start..<start + count).map { screen in
                 let last = geometry.size[axis.number] - 1
-                return (0...last).contains(screen) ? (axis.isFlipped ? last - screen : screen) * steps[axis.number] : nil
+                return (0...last).contains(screen) ? (axis.isFlipped ? last - screen : screen) * steps[axis.number] : -1
             }
         }
-        let columns = offsets(across, corner.x, size.x), start = index * steps[along]
-        return voxels.withUnsafeBufferPointer { voxels in
-            offsets(down, corner.y, size.y).flatMap { row in columns.map { column in row.flatMap { row in column.map { voxels[start + row + $0] } } ?? outside } }
+        let columns = offsets(across, corner.x, size.x), rows = offsets(down, corner.y, size.y), start = index * steps[along]
+        var plane = [Value](repeating: outside, count: size.x * size.y)
+        voxels.withUnsafeBufferPointer { voxels in
+            plane.withUnsafeMutableBufferPointer { plane in
+                for y in 0..<size.y where rows[y] >= 0 {
+                    let row = start &+ rows[y]
+                    for x in 0..<size.x where columns[x] >= 0 { plane[y &* size.x &+ x] = voxels[row &+ columns[x]] }
+                }
+            }
         }
+        return plane
     }
 
     /// Screen index of a volume's index.

@@ -198,7 +198,7 @@ struct SummarySheet {
         canvas.draw(grey: grey, columns: size.x, in: .init(x: origin.x, y: origin.y, width: Double(size.x) * scale.x, height: Double(size.y) * scale.y), clip: tile, smooth: true)
         // Its own contour last, on top.
         for other in contoured.segments.indices.filter({ $0 != index }) + [index] {
-            guard let mask = masks[other] else { continue }
+            guard let mask = masks[other], let reach = profiles[other]?.box, (reach.lower[section.along]...reach.upper[section.along]).contains(plane) else { continue }
             let pixels = section.plane(plane, of: mask.voxels, from: corner, size: size, outside: 0)
             let rings = Contours.trace(pixels[...], columns: size.x, rows: size.y).map { $0.points.map { origin + ($0 + 0.5) * scale } }
             canvas.stroke(rings, contoured.segments[other].color, lineWidth: other == index ? 1 : 0.5, clip: tile)
