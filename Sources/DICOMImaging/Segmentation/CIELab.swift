@@ -20,3 +20,23 @@ private func linear(_ byte: UInt8) -> Double {
 private func lightness(_ ratio: Double) -> Double {
     ratio > 216.0 / 24389 ? cbrt(ratio) : (24389.0 / 27 * ratio + 16) / 116
 }
+
+/// The sRGB colour of DICOM's three CIELab words, cut to what sRGB holds; nil where these are not three.
+func sRGB(cieLab words: [Int]) -> SIMD3<UInt8>? {
+    guard words.count == 3, words.allSatisfy((0...65535).contains) else { return nil }
+    let parts = words.map { Double($0) / 65535 }
+    let y = (parts[0] * 100 + 16) / 116, x = y + (parts[1] * 255 - 128) / 500, z = y - (parts[2] * 255 - 128) / 200
+    let xyz = SIMD3(ratio(x) * 0.9642, ratio(y), ratio(z) * 0.8249)
+    // The inverse of the matrix above.
+    let rgb = [(xyz * [3.1338561, -1.6168667, -0.4906146]).sum(), (xyz * [-0.9787684, 1.9161415, 0.0334540]).sum(), (xyz * [0.0719453, -0.2289914, 1.4052427]).sum()]
+    let bytes = rgb.map { value in
+        let encoded = value <= 0.0031308 ? value * 12.92 : 1.055 * pow(value, 1 / 2.4) - 0.055
+        return UInt8((min(max(encoded, 0), 1) * 255).rounded())
+    }
+    return SIMD3(bytes[0], bytes[1], bytes[2])
+}
+
+private func ratio(_ lightness: Double) -> Double {
+    let cube = lightness * lightness * lightness
+    return cube > 216.0 / 24389 ? cube : (116 * lightness - 16) * 27 / 24389
+}

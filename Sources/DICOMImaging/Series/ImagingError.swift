@@ -14,6 +14,8 @@ public struct ImagingError: Error, Equatable, CustomStringConvertible {
         case nothingSegmented
         /// A mask does not lie on its series' grid.
         case otherGrid
+        /// Two masks share voxels where only one can hold each.
+        case overlapping
         /// A file could not be written.
         case cannotWrite
         /// A picture or a page cannot be drawn: a font is missing, or there is no memory for it.

@@ -9,8 +9,9 @@ struct PixelFormat: Hashable, Sendable {
     /// The largest matrix accepted: four times that of any CT scanner, and a bound on what is allocated.
     static let maximumMatrix = 4096
 
-    /// Throws why the slice cannot be one; the text continues a sentence about it.
-    init(_ dataSet: DataSet) throws(Refusal) {
+    /// Throws why the slice cannot be one; the text continues a sentence about it. `interpretations` are the Photometric
+    /// Interpretations that mean values and not colours.
+    init(_ dataSet: DataSet, interpretations: [String] = ["MONOCHROME2", "MONOCHROME1"]) throws(Refusal) {
         func number(_ tag: Tag, _ name: String) throws(Refusal) -> Int {
             guard let value = dataSet.integer(tag) else { throw Refusal(.unreadable, "\(name) is missing") }
             return value
@@ -25,8 +26,8 @@ struct PixelFormat: Hashable, Sendable {
             throw Refusal(.unsupported, "its matrix is \(columns) x \(rows) (1 to \(Self.maximumMatrix) are read)")
         }
         // MONOCHROME1 is shown inverted and means the same: the rescale applies to stored values (PS3.3 C.7.6.3.1.2).
-        guard try number(.samplesPerPixel, "Samples per Pixel") == 1, ["MONOCHROME1", "MONOCHROME2"].contains(dataSet.string(.photometricInterpretation)) else {
-            throw Refusal(.unsupported, "its pixels are neither MONOCHROME2 nor MONOCHROME1")
+        guard try number(.samplesPerPixel, "Samples per Pixel") == 1, let found = dataSet.string(.photometricInterpretation), interpretations.contains(found) else {
+            throw Refusal(.unsupported, "its pixels are neither \(interpretations[0]) nor \(interpretations[1])")
         }
         guard [8, 16].contains(bitsAllocated) else { throw Refusal(.unsupported, "Bits Allocated is \(bitsAllocated) (8 and 16 are read)") }
         guard (1...bitsAllocated).contains(bitsStored), (bitsStored - 1..<bitsAllocated).contains(highBit) else {

@@ -2,9 +2,9 @@ import CZlib
 import Foundation
 import ImagingGeometry
 
-/// Writes a volume as a NIfTI-1 file (nifti.nimh.nih.gov/nifti-1), so that every image tool can look at what the node sees.
+/// Writes volumes and masks as NIfTI-1 files (nifti.nimh.nih.gov/nifti-1), so that every image tool can look at what the node sees.
 ///
-/// Voxels stay in the order of `Volume`, as Int16 Hounsfield units. NIfTI's patient axes point right, anterior, superior where DICOM's
+/// Voxels stay in the order of `Volume`, Hounsfield units as Int16. NIfTI's patient axes point right, anterior, superior where DICOM's
 /// point left, posterior, superior: qform and sform both say where the voxels lie.
 public enum NIfTI {
     /// Size of the header, and of header and the four bytes that say no extension follows.
@@ -14,11 +14,46 @@ public enum NIfTI {
     ///
     /// - Throws: `cannotWrite`; nothing is left at the path then, nor is an older file harmed.
     public static func write(_ volume: Volume, to path: String) throws(ImagingError) {
+        try write(volume.voxels, .int16, on: volume.geometry, to: path)
+    }
+
+    /// Writes masks that share no voxel as labels: a voxel of a structure holds its number, others 0.
+    ///
+    /// - Throws: `overlapping` where two masks share a voxel; `cannotWrite`.
+    public static func write(labels: [(label: UInt16, name: String, mask: Mask)], on geometry: VolumeGeometry, to path: String) throws(ImagingError) {
+        var voxels = [UInt16](repeating: 0, count: geometry.count)
+        for (label, name, mask) in labels {
+            var taken: UInt16 = 0, shared = 0
+            voxels.withUnsafeMutableBufferPointer { voxels in
+                mask.voxels.withUnsafeBufferPointer { mask in
+                    for n in voxels.indices where mask[n] != 0 {
+                        if voxels[n] != 0 { (taken, shared) = (voxels[n], shared + 1) }
+                        voxels[n] = label
+                    }
+                }
+            }
+            if shared > 0 {
+                let other = labels.first { $0.label == taken }?.name ?? "\(taken)"
+                throw ImagingError(.overlapping, "\(name) and \(other) share \(shared) voxels, which one file of labels cannot hold: write a file a structure.")
+            }
+        }
+        if labels.allSatisfy({ $0.label < 256 }) { try write(voxels.map { UInt8($0) }, .uint8, on: geometry, to: path) } else { try write(voxels, .uint16, on: geometry, to: path) }
+    }
+
+    /// Writes a mask as 0 and 1.
+    public static func write(_ mask: Mask, to path: String) throws(ImagingError) { try write(mask.voxels, .uint8, on: mask.geometry, to: path) }
+
+    /// Writes probabilities as floating-point numbers from 0 to 1.
+    public static func write(_ probabilities: ProbabilityMap, to path: String) throws(ImagingError) {
+        try write((0..<probabilities.geometry.size.z).flatMap { probabilities.voxels.plane($0).map { Float($0) / 255 } }, .float32, on: probabilities.geometry, to: path)
+    }
+
+    private static func write<Voxel>(_ voxels: [Voxel], _ datatype: NIfTIHeader.Datatype, on geometry: VolumeGeometry, to path: String) throws(ImagingError) {
         let part = path + ".part"
         // zlib stores neither name nor time. 1: CT noise gains little from more, and 6 takes four times as long.
         guard let file = gzopen(part, path.hasSuffix(".gz") ? "wbe1" : "wbeT") else { throw failure(path) }
-        let isWritten = volume.voxels.withUnsafeBytes { voxels in
-            header(of: volume.geometry).withUnsafeBytes { put($0, into: file) } && put(voxels, into: file)
+        let isWritten = voxels.withUnsafeBytes { voxels in
+            header(of: geometry, datatype).withUnsafeBytes { put($0, into: file) } && put(voxels, into: file)
         }
         let isClosed = gzclose(file) == Z_OK
         guard isWritten, isClosed, rename(part, path) == 0 else {
@@ -42,7 +77,7 @@ public enum NIfTI {
     }
 
     /// The header, little-endian, by the byte offsets of nifti1.h.
-    static func header(of geometry: VolumeGeometry) -> [UInt8] {
+    static func header(of geometry: VolumeGeometry, _ datatype: NIfTIHeader.Datatype = .int16) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: voxelOffset)
         func put(_ value: some FixedWidthInteger, at offset: Int) {
             withUnsafeBytes(of: value.littleEndian) { bytes.replaceSubrange(offset..<offset + $0.count, with: $0) }
@@ -53,8 +88,8 @@ public enum NIfTI {
         let (size, spacing) = (geometry.size, geometry.spacingMM)
         put(Int32(headerSize), at: 0)
         for (n, value) in [3, size.x, size.y, size.z, 1, 1, 1, 1].enumerated() { put(Int16(value), at: 40 + 2 * n) }  // dim
-        put(Int16(4), at: 70)  // datatype: DT_INT16
-        put(Int16(16), at: 72)  // bitpix
+        put(Int16(datatype.rawValue), at: 70)
+        put(Int16(8 * datatype.bytes), at: 72)  // bitpix
         put([1, spacing.x, spacing.y, spacing.z, 0, 0, 0, 0], at: 76)  // pixdim; the first is qfac
         put([Double(voxelOffset), 1, 0], at: 108)  // vox_offset, scl_slope, scl_inter
         put(UInt8(2), at: 123)  // xyzt_units: NIFTI_UNITS_MM
