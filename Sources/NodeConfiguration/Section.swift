@@ -34,6 +34,12 @@ final class Section {
         self.init(mapping, path: "", line: nil, collector: collector)
     }
 
+    /// A list of mappings of single values, under one key.
+    convenience init(rows: [[String: String]], of key: String, collector: ErrorCollector) {
+        let items = rows.map { row in Node(row.map { (Node($0.key), Node($0.value)) }) }
+        self.init(Node.Mapping([(Node(key), Node(items))]), path: "", line: nil, collector: collector)
+    }
+
     func fail(_ key: String, _ message: String) { report(key, mapping[key], message) }
 
     /// Reports what is wrong with a value, by its path from here.

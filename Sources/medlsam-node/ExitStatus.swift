@@ -51,6 +51,7 @@ extension ExitStatus {
         case let error as ModelError: self = Self(error.code)
         case let error as NetworkError: self = Self(error.code)
         case let error as NodeError: self = Self(error.code)
+        case let error as ConversionError: self = Self(error.code)
         case let error as ImagingError: self = error.code == .cannotWrite ? .cannotCreate : .unusableInput
         case is DICOMError: self = .unusableInput
         default: return nil
@@ -86,6 +87,15 @@ extension ExitStatus {
         case .cannotRead: self = .unusableInput
         case .cannotWrite: self = .cannotCreate
         case .unreachable, .timeout, .rejected, .aborted, .protocolViolation, .notAccepted, .cannotListen, .notSecure: self = .unavailable
+        }
+    }
+
+    private init(_ code: ConversionError.Code) {
+        switch code {
+        case .noInput: self = .noInput
+        case .unusable: self = .unusableInput
+        case .untold: self = .usage
+        case .cannotCreate: self = .cannotCreate
         }
     }
 

@@ -11,7 +11,7 @@ struct MedLSAMNode: AsyncParsableCommand {
         discussion: "Not a medical device: what it draws is automatic and unapproved, for research only.",
         version: softwareVersion,
         subcommands: [
-            ServeCommand.self, SegmentCommand.self, ExplainCommand.self, VolumeCommand.self, JobsCommand.self, QuarantineCommand.self,
+            ServeCommand.self, SegmentCommand.self, ExplainCommand.self, VolumeCommand.self, ConvertCommand.self, JobsCommand.self, QuarantineCommand.self,
             ConflictsCommand.self, CommitmentsCommand.self, ModelCommand.self, TemplateCommand.self,
             EchoCommand.self, SendCommand.self, DoctorCommand.self, WorkerCommand.self,
         ])

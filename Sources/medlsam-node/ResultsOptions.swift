@@ -17,17 +17,25 @@ struct ResultsOptions: ParsableArguments {
     }
 
     /// What to write. Nobody is there to refuse a label map, so that nothing goes in its place.
-    func specifications(_ configuration: Configuration) throws -> [ResultSpecification] {
+    func specifications(_ configuration: Configuration) throws -> [ResultSpecification] { try Self.specifications(choices(configuration)) }
+
+    static func specifications(_ results: Configuration.Results) -> [ResultSpecification] {
+        results.items.filter { $0.condition != .ifNotTaken }.map(\.specification)
+    }
+
+    /// The choices of the profile or destination, with the objects that were named; there may be no settings.
+    func choices(_ configuration: Configuration?) throws -> Configuration.Results {
         var results = Configuration.Results(profile ?? .generic)
         if let destination {
-            guard let found = configuration.destinations.first(where: { $0.name == destination }) else {
-                let names = configuration.destinations.map(\.name).joined(separator: ", ")
+            let destinations = configuration?.destinations ?? []
+            guard let found = destinations.first(where: { $0.name == destination }) else {
+                let names = destinations.map(\.name).joined(separator: ", ")
                 throw ValidationError("\(destination) is none of the destinations\(names.isEmpty ? "; there are none." : ": \(names).")")
             }
             results = found.results
         }
         if let objects { results.objects = objects }
-        return results.items.filter { $0.condition != .ifNotTaken }.map(\.specification)
+        return results
     }
 
     /// A date and time with the zone that it was given in.

@@ -87,7 +87,7 @@ public struct ContouringJob: Sendable {
     }
 
     /// `SEG.dcm`, `SEG-LABELMAP.dcm`; with a number where another has that name, as those of a series do.
-    private static func file(for specification: ResultSpecification, besides taken: inout Set<String>) -> String {
+    static func file(for specification: ResultSpecification, besides taken: inout Set<String>) -> String {
         let stem = specification.name.replacing(" ", with: "-")
         let names = (1...).lazy.map { $0 == 1 ? "\(stem).dcm" : "\(stem)-\($0).dcm" }
         let file = names.first { !taken.contains($0) }!
