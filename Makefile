@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 RELEASE := $(SWIFT) build -c release
 
-.PHONY: help setup setup-demo setup-test build build-sample demo test bench bench-receipt bench-memory bench-series bench-rtstruct bench-store judge-series clean
+.PHONY: help setup setup-demo setup-test build build-sample demo test bench bench-receipt bench-memory bench-series bench-rtstruct bench-store judge-series judge-results clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,17 +57,21 @@ judge-series: setup-test setup-demo build build-sample ## compare every CT case 
 	@.local/venv/bin/python Tests/Judges/series.py .build/release/medlsam-node --shared ../shared \
 		--converter .build/release/convert-invesalius --head .local/demo/Cranium.inv3 --table docs/reference/series-cases.md
 
+judge-results: setup-test build ## compare what every reader makes of our objects in every geometry; writes docs/reference/results-readers.md
+	@.local/venv/bin/python Tests/Judges/convert.py .build/release/medlsam-node --shared ../shared
+	@.local/venv/bin/python Tests/Judges/results.py .build/release/medlsam-node --shared ../shared --table docs/reference/results-readers.md
+
 ROUNDS ?= 1000
 FAULTS ?= kills disk peers clocks
 soak: setup-test build ## do the node harm for long: kill -9, failing writes, hostile peers, clocks (ROUNDS=1000, FAULTS=kills)
 	@.local/venv/bin/python Tests/Faults/soak.py $(FAULTS) --rounds $(ROUNDS)
 
 RUNS ?= 1000000
-TARGETS ?= dataset network codestream series
+TARGETS ?= dataset network codestream series masks
 FUZZ_BUILD := .build-fuzz
 fuzz: setup-test ## feed the readers what nobody should send, under AddressSanitizer (RUNS=1000000, TARGETS=network)
-	$(SWIFT) build -c release --sanitize address --product fuzz-series --scratch-path $(FUZZ_BUILD)
-	@.local/venv/bin/python Tests/Fuzz/fuzz.py --runs $(RUNS) --targets $(TARGETS) --series-program $(FUZZ_BUILD)/release/fuzz-series
+	for target in series masks; do $(SWIFT) build -c release --sanitize address --product fuzz-$$target --scratch-path $(FUZZ_BUILD) || exit 1; done
+	@.local/venv/bin/python Tests/Fuzz/fuzz.py --runs $(RUNS) --targets $(TARGETS) --programs $(FUZZ_BUILD)/release
 
 clean: ## forget what was built; what set-up brought stays
 	$(SWIFT) package clean

@@ -53,6 +53,7 @@ let package = Package(
         .target(name: "NodeTesting", dependencies: ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "ModelRuntime"], path: "Tests/NodeTesting"),
         .executableTarget(name: "measure-structures", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry"], path: "Benchmarks/measure-structures"),
         .executableTarget(name: "fuzz-series", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry", "NodeTesting"], path: "Tests/Fuzz/series"),
+        .executableTarget(name: "fuzz-masks", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry", "NodeTesting"], path: "Tests/Fuzz/masks"),
         .testTarget(name: "ArchitectureTests"),
         .testTarget(name: "DICOMCoreTests", dependencies: ["DICOMCore", "NodeTesting"]),
         .testTarget(name: "DICOMNetworkTests", dependencies: ["DICOMNetwork", "NodeTesting"]),
@@ -63,7 +64,7 @@ let package = Package(
         .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting", grdb]),
         .testTarget(name: "NodeConfigurationTests", dependencies: ["NodeConfiguration", "NodeTesting"]),
         .testTarget(name: "NodeTests", dependencies: ["Node", "NodeStore", "MedLSAM", "NodeTesting"]),
-        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "fuzz-series", "DICOMCore", "NodeTesting"]),
+        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "fuzz-series", "fuzz-masks", "DICOMCore", "NodeTesting"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

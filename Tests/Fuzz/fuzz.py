@@ -73,23 +73,26 @@ def run(name, program, runs, folder, seed):
             "found": found, "seed": seed, "ok": status == 0 and not found, "log": str(log)}
 
 
-def series(runs, seed, folder, program):
-    """The mutator that drives the CT series reader, built by Swift Package Manager; see Tests/Fuzz/series."""
-    log = folder / "fuzz-series.log"
+def mutator(name, runs, seed, folder, program):
+    """A mutator that drives readers written in Swift, built by Swift Package Manager; see Tests/Fuzz/series and Tests/Fuzz/masks."""
+    log = folder / f"fuzz-{name}.log"
     begun = time.monotonic()
     with open(log, "w") as output:
         status = subprocess.run([program, str(runs), str(seed)], stdout=output, stderr=output, env=os.environ | FUZZ_ENVIRONMENT).returncode
     lines = log.read_text(errors="replace").strip().splitlines()
     result = json.loads(lines[-1]) if status == 0 else {"runs": 0, "peakMegabytes": 0}
-    return {"target": "series", "runs": result["runs"], "seconds": round(time.monotonic() - begun), "peakMegabytes": result["peakMegabytes"],
+    return {"target": name, "runs": result["runs"], "seconds": round(time.monotonic() - begun), "peakMegabytes": result["peakMegabytes"],
             "found": [] if status == 0 else lines[-3:], "seed": seed, "ok": status == 0, "log": str(log), "outcomes": result.get("outcomes")}
+
+
+MUTATORS = ["series", "masks"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1_000_000, help="executions a target")
-    parser.add_argument("--targets", nargs="+", default=[*TARGETS, "series"], choices=[*TARGETS, "series"])
-    parser.add_argument("--series-program", type=pathlib.Path, help="built from Tests/Fuzz/series")
+    parser.add_argument("--targets", nargs="+", default=[*TARGETS, *MUTATORS], choices=[*TARGETS, *MUTATORS])
+    parser.add_argument("--programs", type=pathlib.Path, help="the folder of fuzz-series and fuzz-masks, built from Tests/Fuzz")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="targets at a time")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / ".local/fuzz", help="programs, grown corpora, findings, report.json")
@@ -98,8 +101,8 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
 
     def one(name):
-        if name == "series":
-            return series(options.runs, options.seed, folder, options.series_program or sys.exit("fuzz: --series-program is missing"))
+        if name in MUTATORS:
+            return mutator(name, options.runs, options.seed, folder, (options.programs or sys.exit("fuzz: --programs is missing")) / f"fuzz-{name}")
         return run(name, build(name, folder), options.runs, folder, options.seed)
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

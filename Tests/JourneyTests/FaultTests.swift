@@ -19,6 +19,6 @@ import Testing
     }
 
     @Test func whatOnceBrokeAReaderBreaksItNoMore() throws {
-        try run("Fuzz/fuzz.py", ["--runs", "2000", "--jobs", "1", "--series-program", program("fuzz-series")])
+        try run("Fuzz/fuzz.py", ["--runs", "2000", "--jobs", "1", "--programs", URL(fileURLWithPath: program("fuzz-series")).deletingLastPathComponent().path])
     }
 }

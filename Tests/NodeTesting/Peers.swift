@@ -77,16 +77,18 @@ public struct Storescp: Sendable {
 public struct Orthanc: Sendable {
     public let port: Int
     public let aeTitle = "ORTHANC"
-    private let httpPort: Int
+    public let httpPort: Int
     public let process: BackgroundProcess
+    /// The plugin that answers DICOMweb, of Debian's orthanc-dicomweb.
+    public static let dicomWebPlugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
-    /// `modalities`: titles and ports on this machine, by name.
-    public static func start(in folder: URL, modalities: [String: (aeTitle: String, port: Int)] = [:]) async throws -> Orthanc {
+    /// `modalities`: titles and ports on this machine, by name; `plugins`: paths of what is loaded besides.
+    public static func start(in folder: URL, plugins: [String] = [], modalities: [String: (aeTitle: String, port: Int)] = [:]) async throws -> Orthanc {
         let port = try freePort(), httpPort = try freePort()
         let settings: [String: Any] = [
             "Name": "journey", "StorageDirectory": folder.appending(path: "orthanc").path,
             "IndexDirectory": folder.appending(path: "orthanc").path, "DicomAet": "ORTHANC", "DicomPort": port, "HttpPort": httpPort,
-            "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomCheckCalledAet": true, "Plugins": [String](),
+            "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomCheckCalledAet": true, "Plugins": plugins,
             "DicomAlwaysAllowStore": true, "DicomAlwaysAllowEcho": true,
             "DicomAlwaysAllowFind": true, "DicomModalities": modalities.mapValues { [$0.aeTitle, "127.0.0.1", $0.port] as [Any] },
         ]

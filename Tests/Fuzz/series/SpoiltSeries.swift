@@ -66,17 +66,7 @@ struct SpoiltSeries {
     /// Bytes changed, cut out, doubled or cut off, anywhere behind the preamble.
     private func spoilBytes(of victim: Int, _ random: inout Seeded) throws {
         var bytes = [UInt8](try Data(contentsOf: URL(filePath: paths[victim])))
-        for _ in 0..<Int.random(in: 1...6, using: &random) where bytes.count > 200 {
-            let at = Int.random(in: 132..<bytes.count, using: &random), end = min(at + Int.random(in: 1...16, using: &random), bytes.count)
-            switch Int.random(in: 0..<6, using: &random) {
-            case 0: bytes[at] = UInt8.random(in: 0...255, using: &random)
-            case 1: bytes[at] ^= 1 << UInt8.random(in: 0..<8, using: &random)
-            case 2: bytes.replaceSubrange(at..<end, with: [UInt8](repeating: [0, 0x7F, 0x80, 0xFF].randomElement(using: &random)!, count: end - at))
-            case 3: bytes.removeSubrange(at..<end)
-            case 4: bytes.insert(contentsOf: bytes[at..<end], at: at)
-            default: if Int.random(in: 0..<4, using: &random) == 0 { bytes.removeSubrange(at...) }
-            }
-        }
+        Spoiling.spoil(&bytes, from: 132, &random)
         try write(bytes, to: paths[victim])
     }
 
