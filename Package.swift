@@ -50,6 +50,7 @@ let package = Package(
         ]),
         .executableTarget(name: "medlsam-node", dependencies: ["Node", arguments]),
         .executableTarget(name: "convert-invesalius", dependencies: ["DICOMCore"], path: "Samples/ConvertInvesalius"),
+        .executableTarget(name: "measure-results", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry"], path: "Benchmarks/results"),
         .target(name: "NodeTesting", dependencies: ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "ModelRuntime"], path: "Tests/NodeTesting"),
         .executableTarget(name: "measure-structures", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry"], path: "Benchmarks/measure-structures"),
         .executableTarget(name: "fuzz-series", dependencies: ["DICOMCore", "DICOMImaging", "ImagingGeometry", "NodeTesting"], path: "Tests/Fuzz/series"),

@@ -99,13 +99,14 @@ const DcmElement *firstTooLong(DcmItem *item) {
 }
 
 /// Writes the whole file; 0 or an errno in failure, for what the disk said.
-OFCondition writeFile(DcmFileFormat &format, const char *path, E_TransferSyntax syntax, int &failure) {
+OFCondition writeFile(DcmFileFormat &format, const char *path, E_TransferSyntax syntax, cdcmtk_tail tail, void *context, int &failure) {
     face::FileConsumer file(path, O_TRUNC);
     face::FileOutput output(file);
     format.transferInit();
     const OFCondition result = format.write(output, syntax, EET_ExplicitLength, nullptr, EGL_withoutGL, EPD_noChange, 0, 0, 0, EWM_dontUpdateMeta);
     format.transferEnd();
     output.flush(); // what the deflating filter still holds
+    if (result.good() && tail != nullptr) tail(context, reinterpret_cast<cdcmtk_output *>(&file));
     if (result.good()) failure = file.finish(false);
     return result;
 }
@@ -121,12 +122,14 @@ OFCondition face::identify(DcmMetaInfo &meta, const char *implementation_class, 
 }
 
 int cdcmtk_file_save(cdcmtk_file *file, const char *path, const char *transfer_syntax, const char *implementation_class,
-                     const char *implementation_version, cdcmtk_error *error) {
+                     const char *implementation_version, cdcmtk_tail tail, void *context, cdcmtk_error *error) {
     return guarded(error, 0, [&] {
         DcmDataset *dataset = file->format.getDataset();
         const DcmXfer syntax(transfer_syntax);
         OFString sopClass, sopInstance;
         if (syntax.getXfer() == EXS_Unknown) return fail(error, CDCMTK_CANNOT_WRITE, "unknown transfer syntax %s", transfer_syntax), 0;
+        if (tail != nullptr && syntax.getXfer() != EXS_LittleEndianExplicit)
+            return fail(error, CDCMTK_CANNOT_WRITE, "only explicit VR little endian can be continued"), 0;
         if (dataset->findAndGetOFString(DCM_SOPClassUID, sopClass).bad() || sopClass.empty() ||
             dataset->findAndGetOFString(DCM_SOPInstanceUID, sopInstance).bad() || sopInstance.empty())
             return fail(error, CDCMTK_CANNOT_WRITE, "the data set has no SOPClassUID or no SOPInstanceUID"), 0;
@@ -140,11 +143,15 @@ int cdcmtk_file_save(cdcmtk_file *file, const char *path, const char *transfer_s
         if (result.good()) result = file->format.validateMetaInfo(syntax.getXfer(), EWM_createNewMeta);
         if (result.good()) result = face::identify(*file->format.getMetaInfo(), implementation_class, implementation_version);
         int failure = 0;
-        if (result.good()) result = writeFile(file->format, path, syntax.getXfer(), failure);
+        if (result.good()) result = writeFile(file->format, path, syntax.getXfer(), tail, context, failure);
         if (failure != 0) return fail(error, CDCMTK_CANNOT_WRITE, "%s", strerror(failure)), 0;
         if (result.bad()) return fail(error, CDCMTK_CANNOT_WRITE, "%s", result.text()), 0;
         return 1;
     });
+}
+
+void cdcmtk_output_append(cdcmtk_output *output, const uint8_t *bytes, size_t count) {
+    guarded(nullptr, 0, [&] { return reinterpret_cast<face::FileConsumer *>(output)->write(bytes, static_cast<offile_off_t>(count)), 0; });
 }
 
 int cdcmtk_item_set_text(cdcmtk_file *file, cdcmtk_item *item, uint16_t group, uint16_t element, const char *text,

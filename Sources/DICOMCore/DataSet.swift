@@ -58,17 +58,36 @@ public final class DataSet {
         return UID(String(decoding: uid.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self))
     }
 
+    /// Where `write` takes the bytes that follow a data set's elements.
+    public struct Output {
+        fileprivate let handle: OpaquePointer
+
+        /// Appends bytes; what the disk says of them, `write` throws at its end.
+        public func append(_ bytes: UnsafeRawBufferPointer) {
+            cdcmtk_output_append(handle, bytes.bindMemory(to: UInt8.self).baseAddress, bytes.count)
+        }
+
+        /// Appends bytes; what the disk says of them, `write` throws at its end.
+        public func append(_ bytes: [UInt8]) { bytes.withUnsafeBytes(append) }
+    }
+
     /// Writes a Part 10 file (PS3.10) with new meta information, replacing what is there.
     ///
     /// - Throws: `cannotWrite` when the disk refuses, when SOPClassUID or SOPInstanceUID is missing, when compressed pixel
     ///   data would need a codec, or when an element is too long for explicit VR (use `.implicitVRLittleEndian` then).
     ///   Nothing is left at the path in that case.
-    public func write(to path: String, transferSyntax: TransferSyntax = .explicitVRLittleEndian) throws {
+    ///
+    /// `tail` appends further elements, encoded, whose tags are above all of the data set's: those that are too large to be held.
+    /// It needs `.explicitVRLittleEndian`.
+    public func write(to path: String, transferSyntax: TransferSyntax = .explicitVRLittleEndian, tail: ((Output) -> Void)? = nil) throws {
         try Toolkit.checkDictionary()
-        var error = cdcmtk_error()
-        guard cdcmtk_file_save(storage.file, path, transferSyntax.uid.string, Implementation.classUID.string, Implementation.versionName, &error) != 0 else {
-            throw DICOMError(error, on: path)
+        var error = cdcmtk_error(), context = tail ?? { _ in }
+        let saved = withUnsafeMutablePointer(to: &context) { context in
+            cdcmtk_file_save(storage.file, path, transferSyntax.uid.string, Implementation.classUID.string, Implementation.versionName, tail == nil ? nil : {
+                $0!.assumingMemoryBound(to: ((Output) -> Void).self).pointee(Output(handle: $1!))
+            }, context, &error)
         }
+        guard saved != 0 else { throw DICOMError(error, on: path) }
     }
 }
 

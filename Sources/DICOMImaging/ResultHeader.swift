@@ -50,9 +50,16 @@ struct ResultHeader {
             + "; medlsam-node \(context.softwareVersion)"
     }
 
-    func object(_ dataSet: DataSet, _ transferSyntax: TransferSyntax) -> ResultObject {
-        ResultObject(dataSet: dataSet, transferSyntax: transferSyntax, sopClassUID: sopClassUID,
+    func object(_ dataSet: DataSet, _ transferSyntax: TransferSyntax, tail: ((DataSet.Output) -> Void)? = nil) -> ResultObject {
+        ResultObject(dataSet: dataSet, tail: tail, transferSyntax: transferSyntax, sopClassUID: sopClassUID,
                      sopInstanceUID: uid("instance"), seriesInstanceUID: uid("series"))
+    }
+
+    /// All that options say, in one order: part of what an object's UIDs are derived from.
+    static func stated(_ options: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .sortedKeys
+        return String(decoding: try encoder.encode(options), as: UTF8.self)
     }
 
     func write(to d: DataSet) throws {

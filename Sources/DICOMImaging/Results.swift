@@ -21,6 +21,8 @@ public struct ResultSegment: Sendable {
     public var type: CodedConcept
     /// Laterality (PS3.16 CID 244); nil where a structure is single.
     public var laterality: CodedConcept?
+    /// Where it is (PS3.16 CID 4), for a type that is no anatomical structure itself; nil for one that is.
+    public var anatomicRegion: CodedConcept?
     /// sRGB, 0 to 255.
     public var color: SIMD3<UInt8>
     public var state: SegmentState
@@ -160,7 +162,9 @@ public struct ReplacedObject: Codable, Sendable, Hashable {
 
 /// A DICOM object made from a result, ready to be written. Not Sendable: one thread at a time.
 public struct ResultObject {
+    /// All of it, or of a SEG all but Per-Frame Functional Groups Sequence and Pixel Data, which go straight into the file.
     public let dataSet: DataSet
+    let tail: ((DataSet.Output) -> Void)?
     /// The transfer syntax that can hold it.
     public let transferSyntax: TransferSyntax
     public let sopClassUID: UID
@@ -169,6 +173,6 @@ public struct ResultObject {
 
     /// Writes it as a Part 10 file.
     public func write(to path: String) throws {
-        try dataSet.write(to: path, transferSyntax: transferSyntax)
+        try dataSet.write(to: path, transferSyntax: transferSyntax, tail: tail)
     }
 }

@@ -47,9 +47,14 @@ void cdcmtk_file_free(cdcmtk_file *file);
 cdcmtk_item *cdcmtk_file_dataset(cdcmtk_file *file);
 /// The transfer syntax UID of the file meta information; 0 when there is none.
 int cdcmtk_file_transfer_syntax(cdcmtk_file *file, char uid[65]);
-/// Writes a Part 10 file with new meta information; removes what was written when it fails.
+/// A file that is being written.
+typedef struct cdcmtk_output cdcmtk_output;
+void cdcmtk_output_append(cdcmtk_output *output, const uint8_t *bytes, size_t count);
+/// Appends what follows the data set's last element.
+typedef void (*cdcmtk_tail)(void *context, cdcmtk_output *output);
+/// Writes a Part 10 file with new meta information, and its tail where there is one; removes what was written when it fails.
 int cdcmtk_file_save(cdcmtk_file *file, const char *path, const char *transfer_syntax, const char *implementation_class,
-                     const char *implementation_version, cdcmtk_error *error);
+                     const char *implementation_version, cdcmtk_tail tail, void *context, cdcmtk_error *error);
 
 int cdcmtk_item_contains(cdcmtk_item *item, uint16_t group, uint16_t element);
 /// The whole value as UTF-8, values separated by backslashes; 0 when absent or binary. Free with cdcmtk_free.

@@ -1,7 +1,7 @@
 import DICOMCore
 import ImagingGeometry
 
-/// Writes a result as a Segmentation object (PS3.3 A.51): BINARY, on the source's own slices and pixels, frames without a pixel left out.
+/// Writes a result as a Segmentation object (PS3.3 A.51) on the source's own slices and pixels.
 ///
 /// Each frame states the plane of the slice it lies on. Where the slices are not evenly spaced or not upright upon each other, Spacing
 /// Between Slices is left out, since no number would be true.
@@ -11,61 +11,41 @@ import ImagingGeometry
 public enum SegmentationWriter {
     /// Makes the object in Explicit VR Little Endian.
     ///
-    /// Structures with a mask are numbered 1... in their order.
-    /// - Throws: `nothingSegmented` when no structure has a mask, since a SEG without frames is none.
+    /// Structures with a mask are numbered 1... in their order. A label map has number 0 for what is none of them.
+    /// - Throws: `nothingSegmented` when no structure has a mask, since a SEG without frames is none; `cannotWrite` when the pixels are
+    ///   more than an element can hold.
     public static func make(_ contoured: ContouredSeries, _ options: SegmentationOptions = .init()) throws -> ResultObject {
         try contoured.demandSegmented(for: "SEG")
-        let segments = contoured.segments, drawings = contoured.drawings, series = contoured.series
-        let drawn = zip(segments, drawings).filter { $1.mask != nil }.map(\.0), masks = drawings.compactMap(\.mask)
-        let header = ResultHeader(.segmentation, SOPClass.segmentationStorage, contoured, variant: drawn.map(\.name))
-        let frames = frames(of: masks)
-        let d = DataSet()
+        let content = SegmentationContent(contoured, options), frames = content.frames, series = contoured.series
+        let header = ResultHeader(.segmentation, content.sopClassUID, contoured, variant: content.drawn.map(\.name) + [try ResultHeader.stated(options)])
+        let groups = SegmentationGroups(series), d = DataSet()
         try header.write(to: d)
-        try writeImage(d, header: header, frames: frames)
-        try d.set(.imageComments, comments(segments, drawings.map(\.absence)))
+        try writeImage(d, header, content)
+        try d.set(.imageComments, comments(contoured))
         try writeReferences(d, series)
         if let replaced = header.replaced { try writeReplaced(d, replaced) }
-        for (index, segment) in drawn.enumerated() { try writeSegment(d, number: index + 1, segment, header) }
-        try writeDimensions(d, header.uid("dimensions"))
-        try writeShared(d, header)
-        try writePerFrame(d, frames, series)
-        try d.set(.pixelData, bytes: pixels(frames, of: masks))
-        return header.object(d, .explicitVRLittleEndian)
-    }
-
-    private struct Frame {
-        /// Index into the drawn segments.
-        let segment: Int
-        let slice: Int
-    }
-
-    private static func frames(of masks: [SourceMask]) -> [Frame] {
-        masks.enumerated().flatMap { index, mask in
-            mask.voxels.withUnsafeBufferPointer { voxels in
-                (0..<mask.grid.slices).filter { holdsAny(UnsafeBufferPointer(rebasing: voxels[mask.range(ofSlice: $0)])) }
-            }.map { Frame(segment: index, slice: $0) }
+        if content.form == .labelmap { try writeBackground(d) }
+        for (index, segment) in content.drawn.enumerated() { try writeSegment(d, number: index + 1, segment, content.remarks[index], header) }
+        try writeDimensions(d, header.uid("dimensions"), bySegment: content.form != .labelmap)
+        try groups.writeShared(d)
+        let perFrame = try groups.perFrame(frames.frames)
+        let pixelHeader = try Encoding.header(.pixelData, frames.bitsAllocated > 8 ? "OW" : "OB", frames.length)
+        return header.object(d, .explicitVRLittleEndian) { output in
+            output.append(perFrame)
+            output.append(pixelHeader)
+            frames.write(output)
         }
     }
 
-    private static func pixels(_ frames: [Frame], of masks: [SourceMask]) -> [UInt8] {
-        var packing = BitPacking(pixels: frames.count * masks[0].grid.columns * masks[0].grid.rows)
-        for frame in frames {
-            masks[frame.segment].voxels.withUnsafeBufferPointer {
-                packing.append(UnsafeBufferPointer(rebasing: $0[masks[frame.segment].range(ofSlice: frame.slice)]))
-            }
-        }
-        return packing.bytes
-    }
-
-    private static func comments(_ segments: [ResultSegment], _ absences: [String?]) -> String {
-        let missing = zip(segments, absences).compactMap { segment, reason in reason.map { "\(segment.name): \($0)" } }
+    private static func comments(_ contoured: ContouredSeries) -> String {
+        let missing = zip(contoured.segments, contoured.drawings).compactMap { segment, drawing in drawing.absence.map { "\(segment.name): \($0)" } }
         let text = missing.isEmpty ? "Every structure asked for is in this object." : "Not in this object: " + missing.joined(separator: "; ") + "."
         return plain(text, 10240)
     }
 
     // MARK: - Modules
 
-    private static func writeImage(_ d: DataSet, header: ResultHeader, frames: [Frame]) throws {
+    private static func writeImage(_ d: DataSet, _ header: ResultHeader, _ content: SegmentationContent) throws {
         try d.copy(.bodyPartExamined, from: header.source)
         try d.copy(.patientPosition, from: header.source)
         try d.set(.imageType, ["DERIVED", "PRIMARY"])
@@ -82,15 +62,21 @@ public enum SegmentationWriter {
         }
         try d.set(.samplesPerPixel, 1)
         try d.set(.photometricInterpretation, "MONOCHROME2")
-        try d.set(.numberOfFrames, frames.count)
+        try d.set(.numberOfFrames, content.frames.frames.count)
         try d.set(.rows, header.series.grid.rows)
         try d.set(.columns, header.series.grid.columns)
-        try d.set(.bitsAllocated, 1)
-        try d.set(.bitsStored, 1)
-        try d.set(.highBit, 0)
+        try d.set(.bitsAllocated, content.frames.bitsAllocated)
+        try d.set(.bitsStored, content.frames.bitsAllocated)
+        try d.set(.highBit, content.frames.bitsAllocated - 1)
         try d.set(.pixelRepresentation, 0)
-        try d.set(.segmentationType, "BINARY")
-        try d.set(.segmentsOverlap, "UNDEFINED")
+        try d.set(.segmentationType, content.form.rawValue.uppercased())
+        try d.set(.segmentsOverlap, content.form == .labelmap ? "NO" : "UNDEFINED")
+        if content.form == .fractional {
+            try d.set(.segmentationFractionalType, "PROBABILITY")
+            try d.set(.maximumFractionalValue, Int(SegmentationFrames.maximumFractionalValue))
+        }
+        // In a label map, what stands for no structure (PS3.3 C.8.20.2).
+        if content.form == .labelmap { try d.set(.pixelPaddingValue, 0) }
     }
 
     private static func writeReferences(_ d: DataSet, _ series: CTSeries) throws {
@@ -114,11 +100,23 @@ public enum SegmentationWriter {
         try refer(series.addItem(.referencedInstanceSequence))
     }
 
-    private static func writeSegment(_ d: DataSet, number: Int, _ segment: ResultSegment, _ header: ResultHeader) throws {
+    /// Every number in a label map is described, 0 too (PS3.3 C.8.20.2.3).
+    private static func writeBackground(_ d: DataSet) throws {
+        let background = CodedConcept(value: "125040", scheme: "DCM", meaning: "Background"), item = try d.addItem(.segmentSequence)
+        try item.set(.segmentNumber, 0)
+        try item.set(.segmentLabel, "Background")
+        try item.set(.segmentAlgorithmType, "AUTOMATIC")
+        try item.set(.segmentAlgorithmName, ResultHeader.modelName)
+        try item.set(.recommendedDisplayCIELabValue, cieLab([0, 0, 0]))
+        try item.set(.segmentedPropertyCategoryCodeSequence, background)
+        try item.set(.segmentedPropertyTypeCodeSequence, background)
+    }
+
+    private static func writeSegment(_ d: DataSet, number: Int, _ segment: ResultSegment, _ remark: String, _ header: ResultHeader) throws {
         let item = try d.addItem(.segmentSequence)
         try item.set(.segmentNumber, number)
         try item.set(.segmentLabel, plain(segment.name, 64))
-        try item.set(.segmentDescription, segment.remark)
+        try item.set(.segmentDescription, plain(remark, 1024))
         let author = header.author(of: segment)
         try item.set(.segmentAlgorithmType, author.method.rawValue)
         if author.method != .manual { try item.set(.segmentAlgorithmName, plain(author.name ?? "Unknown", 64)) }
@@ -130,6 +128,7 @@ public enum SegmentationWriter {
         if let laterality = segment.laterality {
             try item.items(.segmentedPropertyTypeCodeSequence)[0].set(.segmentedPropertyTypeModifierCodeSequence, laterality)
         }
+        if let region = segment.anatomicRegion { try item.set(.anatomicRegionSequence, region) }
         guard let algorithm = author.algorithm else { return }
         let identification = try item.addItem(.segmentationAlgorithmIdentificationSequence)
         try identification.set(.algorithmFamilyCodeSequence, algorithm.family)
@@ -139,12 +138,10 @@ public enum SegmentationWriter {
         if let source = algorithm.source { try identification.set(.algorithmSource, plain(source, 64)) }
     }
 
-    private static func writeDimensions(_ d: DataSet, _ organization: UID) throws {
+    private static func writeDimensions(_ d: DataSet, _ organization: UID, bySegment: Bool) throws {
         try d.addItem(.dimensionOrganizationSequence).set(.dimensionOrganizationUID, organization)
-        for (pointer, group, label): (Tag, Tag, String) in [
-            (.referencedSegmentNumber, .segmentIdentificationSequence, "Segment"),
-            (.imagePositionPatient, .planePositionSequence, "Slice"),
-        ] {
+        let segment: [(Tag, Tag, String)] = bySegment ? [(.referencedSegmentNumber, .segmentIdentificationSequence, "Segment")] : []
+        for (pointer, group, label) in segment + [(.imagePositionPatient, .planePositionSequence, "Slice")] {
             let item = try d.addItem(.dimensionIndexSequence)
             try item.set(.dimensionOrganizationUID, organization)
             try item.set(.dimensionIndexPointer, [pointer])
@@ -152,51 +149,4 @@ public enum SegmentationWriter {
             try item.set(.dimensionDescriptionLabel, label)
         }
     }
-
-    private static func writeShared(_ d: DataSet, _ header: ResultHeader) throws {
-        let grid = header.series.grid, shared = try d.addItem(.sharedFunctionalGroupsSequence)
-        if sharesThickness(header.series) { try writeMeasures(shared, header.series, slice: 0) }
-        let a = grid.columnIndexDirection, b = grid.rowIndexDirection
-        try shared.addItem(.planeOrientationSequence).set(.imageOrientationPatient, [a.x, a.y, a.z, b.x, b.y, b.z])
-    }
-
-    /// Whether all slices are of one thickness: then it is shared, else each frame states its own.
-    private static func sharesThickness(_ series: CTSeries) -> Bool { Set((0..<series.grid.slices).map { thickness(series, slice: $0) }).count == 1 }
-
-    /// Slice Thickness of the source, where it states none the part of space that the slice stands for.
-    private static func thickness(_ series: CTSeries, slice: Int) -> Double {
-        series.frames[slice].sliceThicknessMM.flatMap { $0 > 0 ? $0 : nil } ?? tidy(series.grid.thicknessesMM[slice])
-    }
-
-    private static func writeMeasures(_ groups: DataSet, _ series: CTSeries, slice: Int) throws {
-        let measures = try groups.addItem(.pixelMeasuresSequence), grid = series.grid
-        try measures.set(.sliceThickness, thickness(series, slice: slice))
-        if grid.isRegular { try measures.set(.spacingBetweenSlices, grid.working.spacingMM.z) }
-        try measures.set(.pixelSpacing, [grid.pixelSpacingMM.y, grid.pixelSpacingMM.x])
-    }
-
-    private static func writePerFrame(_ d: DataSet, _ frames: [Frame], _ series: CTSeries) throws {
-        // Dimension indices count the slices that have a frame, from 1 (PS3.3 C.7.6.17.1).
-        let slices = Set(frames.map(\.slice)).sorted()
-        let place = Dictionary(uniqueKeysWithValues: zip(slices, 1...))
-        let segmentation = CodedConcept(value: "113076", scheme: "DCM", meaning: "Segmentation")
-        let sharesThickness = sharesThickness(series)
-        let purpose = CodedConcept(value: "121322", scheme: "DCM", meaning: "Source image for image processing operation")
-        for frame in frames {
-            let item = try d.addItem(.perFrameFunctionalGroupsSequence)
-            let derivation = try item.addItem(.derivationImageSequence)
-            try derivation.set(.derivationCodeSequence, segmentation)
-            let image = try derivation.addReference(.sourceImageSequence, to: series.frames[frame.slice])
-            try image.set(.spatialLocationsPreserved, "YES")
-            try image.set(.purposeOfReferenceCodeSequence, purpose)
-            try item.addItem(.frameContentSequence).set(.dimensionIndexValues, [frame.segment + 1, place[frame.slice]!])
-            if !sharesThickness { try writeMeasures(item, series, slice: frame.slice) }
-            let position = series.grid.originsLPS[frame.slice]
-            try item.addItem(.planePositionSequence).set(.imagePositionPatient, [position.x, position.y, position.z].map(tidy))
-            try item.addItem(.segmentIdentificationSequence).set(.referencedSegmentNumber, frame.segment + 1)
-        }
-    }
-
-    /// Without the last digits, which are the arithmetic's and not the scanner's, and without a minus before zero.
-    private static func tidy(_ value: Double) -> Double { (value * 1e8).rounded() / 1e8 + 0 }
 }

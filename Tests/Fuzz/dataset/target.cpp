@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
         cdcmtk_file_transfer_syntax(file, syntax);
         read(file, cdcmtk_file_dataset(file), 0);
         copy(cdcmtk_file_dataset(file));
-        if (!stops) cdcmtk_file_save(file, out.path.c_str(), "1.2.840.10008.1.2.1", "1.2.3", "FUZZ", &error);
+        if (!stops) cdcmtk_file_save(file, out.path.c_str(), "1.2.840.10008.1.2.1", "1.2.3", "FUZZ", nullptr, nullptr, &error);
         cdcmtk_file_free(file);
     }
     // From memory, as the receiver reads a header and a service its data set.
