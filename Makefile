@@ -3,7 +3,7 @@ SHELL := /bin/bash
 SWIFT ?= swift
 RELEASE := $(SWIFT) build -c release
 
-.PHONY: help setup setup-demo setup-test build build-sample demo test bench bench-receipt bench-memory bench-series bench-rtstruct bench-store judge-series judge-results clean
+.PHONY: help setup setup-demo setup-test build build-sample demo test bench bench-receipt bench-memory bench-series bench-results bench-rtstruct bench-store judge-series judge-results clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +45,10 @@ bench-memory: setup-test build ## follow the node's memory over 100,000 instance
 
 bench-series: setup-test build ## measure how fast 1,000 slices become a volume, beside dcm2niix and pydicom
 	@.local/venv/bin/python Benchmarks/series.py
+
+bench-results: setup-test ## measure how fast result objects are written, beside highdicom and dcmqi
+	$(RELEASE) --product measure-results
+	@.local/venv/bin/python Benchmarks/results.py
 
 bench-rtstruct: setup-test build ## measure how fast masks become an RT Structure Set and are read back, beside rt-utils
 	$(RELEASE) --product measure-structures

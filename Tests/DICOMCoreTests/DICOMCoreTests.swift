@@ -225,6 +225,24 @@ private typealias Tag = DICOMCore.Tag
         #expect(throws: DICOMError.self) { try DataSet().write(to: FileManager.default.temporaryDirectory.path + "/none.dcm") }
     }
 
+    @Test func elementsThatAreNotHeldAreAppendedToTheFile() throws {
+        let folder = try Places.temporaryFolder()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appending(path: "a.dcm").path, set = try sample(), pixels = (0..<200_000).map { UInt8($0 % 251) }
+        set.remove(.pixelData)
+        // Longer than the file's buffer, in two pieces.
+        try set.write(to: path) { output in
+            output.append([0xE0, 0x7F, 0x10, 0x00, 0x4F, 0x42, 0, 0, 0x40, 0x0D, 0x03, 0x00])
+            output.append(Array(pixels[..<100]))
+            output.append(Array(pixels[100...]))
+        }
+        let read = try DataSet(contentsOf: path)
+        #expect(read.bytes(.pixelData) == pixels && read.string(.patientID) == set.string(.patientID))
+        #expect(throws: DICOMError.self) { try set.write(to: "/dev/full") { $0.append([UInt8](repeating: 0, count: 200_000)) } }
+        #expect(throws: DICOMError.self) { try set.write(to: path + "2", transferSyntax: .implicitVRLittleEndian) { $0.append([0]) } }
+        #expect(!FileManager.default.fileExists(atPath: path + "2"))
+    }
+
     @Test func elevenThousandFramesAreWrittenAndReadInSeconds() throws {
         let folder = try Places.temporaryFolder()
         defer { try? FileManager.default.removeItem(at: folder) }

@@ -191,6 +191,12 @@ import Testing
         #expect(Set([object, kept, try SegmentationWriter.make(contoured)].map(\.sopInstanceUID)).count == 3)
     }
 
+    @Test func morePixelsThanAnElementCanHoldAreAnErrorThatNamesIt() throws {
+        #expect(try Encoding.header(.pixelData, "OB", 0xFFFF_FFFE) == [0xE0, 0x7F, 0x10, 0x00, 0x4F, 0x42, 0, 0, 0xFE, 0xFF, 0xFF, 0xFF])
+        let error = #expect(throws: ImagingError.self) { try Encoding.header(.pixelData, "OB", 0xFFFF_FFFF) }
+        #expect(error?.code == .cannotWrite && error?.message.contains("PixelData (7FE0,0010)") == true)
+    }
+
     @Test func aTypeThatIsNoPlaceHasItsAnatomicRegionStated() throws {
         let geometry = ResultFixture.geometry(30, 30, 9)
         var segments = ResultFixture.segments(geometry)
