@@ -38,13 +38,14 @@ public struct ResultSegment: Sendable {
     /// Who drew it; nil where MedLSAM did, as the context tells.
     public var author: Authorship?
 
-    public init(name: String, category: CodedConcept, type: CodedConcept, laterality: CodedConcept? = nil, color: SIMD3<UInt8>,
+    public init(name: String, category: CodedConcept, type: CodedConcept, laterality: CodedConcept? = nil, anatomicRegion: CodedConcept? = nil, color: SIMD3<UInt8>,
                 state: SegmentState, confidence: Double? = nil, mask: Mask? = nil, probabilities: ProbabilityMap? = nil,
                 sourceMask: SourceMask? = nil, author: Authorship? = nil) {
         self.name = name
         self.category = category
         self.type = type
         self.laterality = laterality
+        self.anatomicRegion = anatomicRegion
         self.color = color
         self.state = state
         self.confidence = confidence

@@ -116,11 +116,13 @@ public struct SourceMask: Sendable {
     /// Volume of the inside in millilitres: every pixel as thick as its slice stands for.
     public var volumeML: Double {
         let thicknesses = grid.thicknessesMM
-        return voxels.withUnsafeBufferPointer { voxels in
+        return voxels.withUnsafeBytes { voxels in
             (0..<grid.slices).reduce(0) { sum, slice in
-                var count = 0, n = range(ofSlice: slice).lowerBound
+                var count: UInt64 = 0, n = range(ofSlice: slice).lowerBound
                 let end = range(ofSlice: slice).upperBound
-                while n < end { count &+= Int(voxels[n]); n &+= 1 }
+                // Eight at a time: the product's highest byte is the sum of all.
+                while n &+ 8 <= end { count &+= (voxels.loadUnaligned(fromByteOffset: n, as: UInt64.self) &* 0x0101_0101_0101_0101) >> 56; n &+= 8 }
+                while n < end { count &+= UInt64(voxels[n]); n &+= 1 }
                 return sum + Double(count) * thicknesses[slice]
             }
         } * grid.pixelSpacingMM.x * grid.pixelSpacingMM.y / 1000

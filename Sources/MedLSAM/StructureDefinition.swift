@@ -21,15 +21,18 @@ public struct StructureDefinition: Codable, Sendable, Hashable {
     public let type: Code
     /// Segmented property type modifier (PS3.16 CID 244), nil where a structure is single.
     public let laterality: Code?
+    /// Anatomic region (PS3.16 CID 4), for a type that is no anatomical structure itself, such as a tumour; nil for one that is.
+    public let region: Code?
     /// sRGB, 0 to 255.
     public let color: SIMD3<UInt8>
 
-    public init(name: String, type: Code, laterality: Code? = nil, color: SIMD3<UInt8>,
+    public init(name: String, type: Code, laterality: Code? = nil, region: Code? = nil, color: SIMD3<UInt8>,
                 category: Code = Code("91723000", "Anatomical Structure")) {
         self.name = name
         self.category = category
         self.type = type
         self.laterality = laterality
+        self.region = region
         self.color = color
     }
 

@@ -99,15 +99,20 @@ def by_dcmqi(folder, case):
         if not files:
             return np.zeros(1, np.uint8), ["makes nothing of it: " + (made.stdout + made.stderr)[-300:].replace("\n", " ")]
         images = [(int(Path(f).stem), sitk.ReadImage(f)) for f in files]
-    # Of a label map it keeps the numbers.
-    label = case["form"] == "labelmap"
-    return on_slices([(n, sitk.Cast(image == n, sitk.sitkUInt8) if label else image) for n, image in images if n > 0], case)
+    if case["form"] == "labelmap":
+        # It makes one image of all, with their numbers.
+        images = [(n, images[0][1] == n) for n in range(1, case["segments"] + 1)]
+    elif case["form"] == "binary":
+        images = [(n, image > 0) for n, image in images]
+    return on_slices(images, case)
 
 
 def by_pydicom_seg(folder, case):
     import pydicom_seg
     result = pydicom_seg.SegmentReader().read(pydicom.dcmread(folder / "SEG.dcm"))
-    return on_slices([(n, result.segment_image(n)) for n in result.available_segments], case)
+    # Of fractions it makes numbers from 0 to 1.
+    factor = 255 if case["form"] == "fractional" else 1
+    return on_slices([(n, sitk.Cast(sitk.Round(sitk.Cast(result.segment_image(n), sitk.sitkFloat32) * factor), sitk.sitkUInt8)) for n in result.available_segments], case)
 
 
 JUDGES = {"highdicom": by_highdicom, "pydicom": by_pydicom, "dcmqi": by_dcmqi, "pydicom-seg": by_pydicom_seg}

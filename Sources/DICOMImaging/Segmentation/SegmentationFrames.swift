@@ -93,17 +93,19 @@ struct LabelMap {
     }
 
     private mutating func paint<Number: FixedWidthInteger>(_ masks: [SourceMask], _ order: [Int]) -> [Number] {
-        let plane = grid.columns * grid.rows
+        let plane = grid.columns * grid.rows, columns = grid.columns
         var labels = [Number](repeating: 0, count: grid.count), lost = lost
         labels.withUnsafeMutableBufferPointer { labels in
             for index in order {
                 for (slice, used) in masks[index].slicesInUse.enumerated() where used {
                     inUse[slice] = true
                     masks[index].withPixels(ofSlice: slice) { pixels in
-                        for n in 0..<plane where pixels[n] != 0 {
-                            let under = Int(labels[slice &* plane &+ n])
-                            if under > 0 { lost[under - 1] += 1 }
-                            labels[slice &* plane &+ n] = Number(index + 1)
+                        for start in stride(from: 0, to: plane, by: columns) where holdsAny(UnsafeBufferPointer(rebasing: pixels[start..<start + columns])) {
+                            for n in start..<start + columns where pixels[n] != 0 {
+                                let under = Int(labels[slice &* plane &+ n])
+                                if under > 0 { lost[under - 1] += 1 }
+                                labels[slice &* plane &+ n] = Number(index + 1)
+                            }
                         }
                     }
                 }

@@ -109,7 +109,7 @@ extension ResultSegment {
             }
         self.init(
             name: definition.name, category: concept(definition.category), type: concept(definition.type),
-            laterality: definition.laterality.map(concept), color: definition.color, state: state, confidence: outcome.confidence,
+            laterality: definition.laterality.map(concept), anatomicRegion: definition.region.map(concept), color: definition.color, state: state, confidence: outcome.confidence,
             mask: outcome.mask, probabilities: outcome.probabilities)
     }
 }
