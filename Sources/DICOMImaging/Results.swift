@@ -165,7 +165,7 @@ public struct ReplacedObject: Codable, Sendable, Hashable {
 public struct ResultObject {
     /// All of it, or of a SEG all but Per-Frame Functional Groups Sequence and Pixel Data, which go straight into the file.
     public let dataSet: DataSet
-    let tail: ((DataSet.Output) -> Void)?
+    var tail: ((DataSet.Output) -> Void)? = nil
     /// The transfer syntax that can hold it.
     public let transferSyntax: TransferSyntax
     public let sopClassUID: UID
