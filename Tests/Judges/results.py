@@ -248,6 +248,7 @@ DIFFERS = [
     ("dcmqi", "SEG .*", "tilted.*|uneven|head, tilted.*", 0, "it makes one ITK image of a SEG, which has one spacing and right angles: slices that lean or lie unevenly have no such image."),
     ("pydicom-seg", "SEG .*", "tilted.*|uneven|head, tilted.*", 0, "as dcmqi: one ITK image, one spacing."),
     ("pydicom-seg", "SEG (FRACTIONAL|LABELMAP)", ".*", 0, "it reads BINARY by segments, FRACTIONAL as an array only, and knows no label map (it is older than they are)."),
+    ("SimpleITK", "SEG LABELMAP", ".*", 0, "its GDCM does not know the SOP class (PS3 Supplement 243), and reads no label map, highdicom's neither."),
     ("dcmrtstruct2nii|plastimatch|platipy.*", "RTSTRUCT xor", ".*", 0, "it passes over CLOSEDPLANAR_XOR, so that only structures without holes are there: keyhole is our default for it."),
 ]
 #: What is asked of a Dice otherwise: masks bit for bit, contours nearly.
