@@ -15,6 +15,13 @@ public struct Tag: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     public static func < (a: Tag, b: Tag) -> Bool { a.number < b.number }
 
+    /// The value representation in the toolkit's dictionary, two letters; nil where it knows none, or several.
+    public var valueRepresentation: String? {
+        var letters = [CChar](repeating: 0, count: 3)
+        guard cdcmtk_tag_vr(group, element, &letters) != 0 else { return nil }
+        return String(decoding: letters.prefix(2).map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
     /// `PatientID (0010,0020)`, the keyword from the toolkit's dictionary.
     public var description: String {
         var name = [CChar](repeating: 0, count: 80)

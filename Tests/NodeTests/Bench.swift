@@ -1,6 +1,7 @@
 import DICOMCore
 import DICOMImaging
 import Foundation
+import ImagingGeometry
 import Logging
 import NodeConfiguration
 import NodeStore
@@ -101,10 +102,26 @@ struct Bench {
                 series: series.id, lastArrival: series.lastArrival, evidence: "{}", templateSet: "head-neck", maximumAttempts: attempts, at: now))
     }
 
-    /// A script that puts a SEG into the output folder and reports it.
-    func scriptThatMakesASegmentation(study: String = "1.3", patient: String = "P1", reported: String = "1.5") throws -> String {
-        let made = folder.root.appending(path: "made.dcm").path
-        try Self.dataSet(sop: "1.5", sopClass: SOPClass.segmentationStorage, patient: patient, study: study).write(to: made)
+    /// A script that puts a SEG of the job's instance into the output folder and reports it; `change` may spoil it.
+    func scriptThatMakesASegmentation(reported: String = "1.5", change: (DataSet) throws -> Void = { _ in }) throws -> String {
+        let made = folder.root.appending(path: "made.dcm").path, ct = folder.instances.appending(path: "1.2/1.1.dcm").path
+        let source = try Self.dataSet(sop: "1.1"), geometry = VolumeGeometry(size: [4, 4, 1], spacingMM: .one, originLPS: .zero)
+        try FileManager.default.createDirectory(at: folder.instances.appending(path: "1.2"), withIntermediateDirectories: true)
+        try source.write(to: ct)
+        let series = CTSeries(
+            instances: [SourceInstance(sopInstanceUID: UID("1.1")!, sopClassUID: SOPClass.ctImageStorage, path: ct)],
+            volume: Volume(geometry: geometry, voxels: [Int16](repeating: 0, count: 16)), studyInstanceUID: UID("1.3")!, seriesInstanceUID: UID("1.2")!,
+            frameOfReferenceUID: UID("1.4")!)
+        let brain = ResultSegment(
+            name: "Brain", category: CodedConcept(value: "91723000", scheme: "SCT", meaning: "Anatomical Structure"),
+            type: CodedConcept(value: "12738006", scheme: "SCT", meaning: "Brain"), color: [255, 0, 0], state: .segmented, confidence: 0.9,
+            mask: Mask(geometry: geometry, voxels: [UInt8](repeating: 1, count: 16)))
+        let context = ResultContext(
+            softwareVersion: "0", models: [], templateSet: "head-neck", templateSetVersion: "1", deviceSerialNumber: "TEST", contentDate: Date())
+        let segmentation = try SegmentationWriter.make(ContouredSeries(segments: [brain], series: series, source: source, context: context)).dataSet
+        try segmentation.set(.sopInstanceUID, "1.5")
+        try change(segmentation)
+        try segmentation.write(to: made)
         let report = JobReport(
             software: "", seriesInstanceUID: "1.2", studyInstanceUID: "1.3", slices: 1, isLossy: false, warnings: [], templateSet: "", models: [],
             structures: [], objects: [.init(kind: "SEG", name: "SEG", specification: 0, sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: reported, file: "SEG.dcm")],

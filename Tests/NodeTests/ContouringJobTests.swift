@@ -63,10 +63,9 @@ struct FakeEngine: ContouringEngine {
         #expect(report.structures[0].volumeMillilitres == 0.012 && report.structures[2].reason == "the networks disagree")
         #expect(report.stages.map(\.name) == ["reading", "localising", "segmenting", "writing"])
         #expect(report.slices == 6 && report.peakMemoryMegabytes > 1 && report.withheldReason == nil)
-        let ticket = JobTicket(
-            id: 1, attempt: 1, seriesInstanceUID: "1.2", studyInstanceUID: "1.3", templateSet: "fake",
-            patientDigest: patientDigest(of: try Bench.dataSet(sop: "1.1")), created: Date(), paths: paths, replaces: [])
-        for object in report.objects { try ResultCheck.verify(output.appending(path: object.file), is: object, of: ticket) }
+        try ObjectCheck(sourcePaths: paths).verify(report.objects.map {
+            .init(path: output.appending(path: $0.file).path, kind: ResultKind(rawValue: $0.kind)!, sopClassUID: $0.sopClassUID, sopInstanceUID: $0.sopInstanceUID)
+        })
         #expect(try NodeJSON.decode(JobReport.self, from: String(contentsOf: output.appending(path: "report.json"), encoding: .utf8)).slices == 6)
         #expect(try Data(contentsOf: output.appending(path: "overlay.png")).starts(with: [0x89, 0x50, 0x4E, 0x47]))
         let masks = try StructureSetReader.masks(

@@ -106,14 +106,36 @@ import Testing
         #expect(try bench.store.pendingDeliveries().isEmpty)
     }
 
-    @Test(arguments: [("1.4", "P1", "1.5"), ("1.3", "P2", "1.5"), ("1.3", "P1", "1.6")])
-    func aResultOfAnotherPatientOrStudyNeverLeaves(study: String, patient: String, reported: String) throws {
+    private struct Spoil: Sendable, CustomTestStringConvertible {
+        let rule: String
+        var reported = "1.5"
+        var change: @Sendable (DataSet) throws -> Void = { _ in }
+        var testDescription: String { rule }
+    }
+
+    @Test(arguments: [
+        Spoil(rule: "its Study Instance UID is not the source's") { try $0.set(.studyInstanceUID, "1.9") },
+        Spoil(rule: "PatientID (0010,0020) is not the source's") { try $0.set(.patientID, "P2") },
+        Spoil(rule: "its SOP Instance UID is not the one that the worker reported", reported: "1.6"),
+    ])
+    private func anObjectThatMustNotBeSentFailsTheJobAndIsKept(spoil: Spoil) throws {
         let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1, objects: [SEG]}]")
-        try bench.queueJob(attempts: 1)
-        let job = try attempt(bench, try bench.scriptThatMakesASegmentation(study: study, patient: patient, reported: reported))
-        #expect(job.state == .failed, "\(job)")
-        #expect(try bench.store.pendingDeliveries().isEmpty)
+        try bench.queueJob()
+        let job = try attempt(bench, try bench.scriptThatMakesASegmentation(reported: spoil.reported, change: spoil.change))
+        #expect(job.state == .failed && job.attempts == 1, "another attempt could not go otherwise: \(job)")
+        #expect(job.reason == "SEG \(spoil.reported) is not to be sent: \(spoil.rule). No object of the job was sent; they are kept in rejected/\(job.id).")
+        #expect(try bench.store.pendingDeliveries().isEmpty && bench.store.job(job.id).results.isEmpty)
         #expect(try FileManager.default.contentsOfDirectory(atPath: bench.folder.results.path).isEmpty)
+        #expect(try DataSet(contentsOf: bench.folder.rejected.appending(path: "\(job.id)/SEG.dcm").path).string(.sopInstanceUID) == "1.5")
+    }
+
+    @Test func filesThatAreNoLongerThoseRecordedCostAnAttempt() throws {
+        let bench = try Bench("destinations: [{name: a, aeTitle: A, host: h, port: 1, objects: [SEG]}]")
+        try bench.queueJob()
+        let script = try bench.scriptThatMakesASegmentation()
+        try Bench.dataSet(sop: "1.1", patient: "P2").write(to: bench.folder.instances.appending(path: "1.2/1.1.dcm").path)
+        let job = try attempt(bench, script)
+        #expect(job.state == .queued && job.reason!.contains("another patient"), "\(job)")
     }
 
     @Test func aWorkerInheritsNoPipeOfAnother() throws {

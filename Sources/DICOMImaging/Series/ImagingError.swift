@@ -22,6 +22,8 @@ public struct ImagingError: Error, Equatable, CustomStringConvertible {
         case cannotDraw
         /// Not a structure set, or one of other images.
         case structureSetUnusable
+        /// An object that was written breaks a rule, and must not be sent.
+        case unsound
     }
 
     /// The kind of failure.

@@ -5,7 +5,7 @@ import NodeStore
 import Synchronization
 
 /// The folder that holds all a node keeps: `node.sqlite`, `incoming/` (half files), `instances/SERIES/SOP.dcm`,
-/// `results/JOB/`, and `unrecorded/` (files found without a row; nothing is ever deleted that may be the only copy).
+/// `results/JOB/`, `rejected/JOB/` (objects that must not be sent), and `unrecorded/` (files found without a row; nothing is ever deleted that may be the only copy).
 public struct DataFolder: Sendable {
     public let root: URL
 
@@ -14,6 +14,8 @@ public struct DataFolder: Sendable {
     var incoming: URL { root.appending(path: "incoming") }
     var instances: URL { root.appending(path: "instances") }
     var results: URL { root.appending(path: "results") }
+    /// Objects that the node's own check refused, a folder a job: for a person to look at, and to delete.
+    var rejected: URL { root.appending(path: "rejected") }
     var unrecorded: URL { root.appending(path: "unrecorded") }
 
     /// Makes the folders.

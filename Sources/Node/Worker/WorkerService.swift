@@ -84,6 +84,7 @@ struct WorkerService: Service {
         case .said(.finished(let report)):
             if let reason = report.withheldReason { return .withheld(reason: reason, report: NodeJSON.encode(report)) }
             let made = try match(report, with: specifications)
+            if let reason = try objection(to: report, made, of: ticket, request, in: part) { return .failed(reason: reason) }
             let results = try accept(report, made, of: ticket, in: part)
             return .succeeded(results: results, deliveries: configuration.deliveries(of: made), report: NodeJSON.encode(report))
         }
@@ -108,19 +109,43 @@ struct WorkerService: Service {
             guard let index = object.specification, asked.indices.contains(index), object.kind == asked[index].kind.rawValue else {
                 throw NodeError(.worker, "The worker reported an object that nobody asked for: \(object.kind), \(object.file).")
             }
+            guard !object.file.contains("/") else { throw NodeError(.worker, "The worker reported a file that is none of its own: \(object.file).") }
             return asked[index]
         }
         if let missing = asked.first(where: { !made.contains($0) }) { throw NodeError(.worker, "The worker made no \(missing.name).") }
         return made
     }
 
-    /// Checks the objects by the node's own reading, and makes them durable in their final folder.
+    /// Why the objects must not be sent, by the node's own reading; nil when they may. Then they are kept for a person to look at.
+    private func objection(
+        to report: JobReport, _ specifications: [ResultSpecification], of ticket: JobTicket, _ request: WorkerRequest, in part: URL
+    ) throws -> String? {
+        let check = try ObjectCheck(sourcePaths: request.inputs, replaces: request.replaces)
+        guard check.studyInstanceUID == ticket.studyInstanceUID, check.seriesInstanceUID == ticket.seriesInstanceUID,
+              PatientIdentity(rawValue: patientDigest(of: check.sourceHeader)).isSame(as: PatientIdentity(rawValue: ticket.patientDigest)) else {
+            throw NodeError(.worker, "The files of job \(ticket.id) are of another patient, study or series than was recorded.")
+        }
+        do {
+            try check.verify(zip(report.objects, specifications).map { object, specification in
+                ObjectCheck.Object(
+                    path: part.appending(path: object.file).path, kind: specification.kind, sopClassUID: object.sopClassUID, sopInstanceUID: object.sopInstanceUID)
+            })
+            return nil
+        } catch {
+            guard error.code == .unsound else { throw error }
+            try FileManager.default.createDirectory(at: folder.rejected, withIntermediateDirectories: true)
+            let place = folder.rejected.appending(path: "\(ticket.id)")
+            try? FileManager.default.removeItem(at: place)
+            guard rename(part.path, place.path) == 0 else { throw NodeError(.worker, "\(place.path) cannot be made: \(systemReason()).") }
+            return "\(error.message) No object of the job was sent; they are kept in rejected/\(ticket.id)."
+        }
+    }
+
+    /// Makes the objects durable in their final folder.
     private func accept(_ report: JobReport, _ specifications: [ResultSpecification], of ticket: JobTicket, in part: URL) throws -> [NewResult] {
         let place = folder.results.appending(path: "\(ticket.id)")
         let results = try zip(report.objects, specifications).map { object, specification in
-            guard !object.file.contains("/") else { throw NodeError(.worker, "The worker reported a file that is none of its own: \(object.file).") }
-            try ResultCheck.verify(part.appending(path: object.file), is: object, of: ticket)
-            return NewResult(
+            NewResult(
                 kind: object.kind, name: specification.name, specification: NodeJSON.encode(specification), sopClassUID: object.sopClassUID, sopInstanceUID: object.sopInstanceUID,
                 path: "results/\(ticket.id)/\(object.file)", digest: try dataSetDigest(ofFile: part.appending(path: object.file).path))
         }
@@ -155,25 +180,6 @@ private final class RunningWorkers: Sendable {
         workers.withLock { workers in
             workers?.values.forEach { $0.stop() }
             workers = nil
-        }
-    }
-}
-
-/// The node's own look at a result before it goes out: whatever the worker says, it must be of that patient and study.
-enum ResultCheck {
-    static func verify(_ file: URL, is object: JobReport.Object, of ticket: JobTicket) throws {
-        let dataSet = try DataSet(contentsOf: file.path, stoppingBefore: .pixelData)
-        func demand(_ name: String, _ value: String?, _ expected: String) throws {
-            guard value == expected else {
-                throw NodeError(.worker, "\(object.kind) of job \(ticket.id) has another \(name) than its source or the worker's report.")
-            }
-        }
-        try demand("SOP Class UID", dataSet.string(.sopClassUID), object.sopClassUID)
-        try demand("SOP Instance UID", dataSet.string(.sopInstanceUID), object.sopInstanceUID)
-        try demand("Study Instance UID", dataSet.string(.studyInstanceUID), ticket.studyInstanceUID)
-        let patient = PatientIdentity(rawValue: patientDigest(of: dataSet))
-        guard patient.isSame(as: PatientIdentity(rawValue: ticket.patientDigest)) else {
-            throw NodeError(.worker, "\(object.kind) of job \(ticket.id) has another patient than its source.")
         }
     }
 }

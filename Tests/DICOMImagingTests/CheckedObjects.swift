@@ -1,0 +1,87 @@
+import DICOMCore
+@testable import DICOMImaging
+import Foundation
+import ImagingGeometry
+import NodeTesting
+import Synchronization
+
+/// A series on disk with its objects, as a worker leaves them, for the node's check; removed when let go of.
+final class CheckedObjects {
+    let folder: URL
+    let check: ObjectCheck
+    let objects: [ObjectCheck.Object]
+
+    init(_ stack: MeasurementTests.Stack, options: StructureSetOptions = .init(), segmentation: SegmentationOptions = .init()) throws {
+        folder = try Places.temporaryFolder()
+        let contoured = try MeasurementTests.contoured(stack.series(in: folder))
+        let ct = folder.appending(path: "ct")
+        let paths = try FileManager.default.contentsOfDirectory(atPath: ct.path).sorted().map { ct.appending(path: $0).path }
+        let seg = try SegmentationWriter.make(contoured, segmentation)
+        let made: [(ResultKind, ResultObject)] = [
+            (.segmentation, seg), (.structureSet, try StructureSetWriter.make(contoured, options)),
+            (.measurements, try MeasurementWriter.make(contoured, segmentation: seg)),
+        ]
+        let folder = folder
+        objects = try made.map { kind, object in
+            let path = folder.appending(path: "\(kind.rawValue).dcm").path
+            try object.write(to: path)
+            return .init(path: path, kind: kind, sopClassUID: object.sopClassUID.string, sopInstanceUID: object.sopInstanceUID.string)
+        }
+        check = try ObjectCheck(sourcePaths: paths)
+    }
+
+    /// The series of the SEG, for a mutation that takes it.
+    static let segSeries = Mutex<String?>(nil)
+    static var seriesOfSEG: String { segSeries.withLock { $0 ?? "" } }
+
+    deinit { try? FileManager.default.removeItem(at: folder) }
+
+    /// The objects with one of them spoilt.
+    func spoilt(_ mutation: Mutation) throws -> [ObjectCheck.Object] {
+        try objects.map { object in
+            guard object.kind == mutation.kind else { return object }
+            var spoilt = object
+            spoilt.path = folder.appending(path: "spoilt.dcm").path
+            let dataSet = try DataSet(contentsOf: object.path)
+            try mutation.change?(dataSet)
+            try dataSet.write(to: spoilt.path)
+            guard let patch = mutation.patch else { return spoilt }
+            var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: spoilt.path)))
+            try patch(&bytes)
+            try Data(bytes).write(to: URL(fileURLWithPath: spoilt.path))
+            return spoilt
+        }
+    }
+}
+
+/// One rule broken in one object.
+struct Mutation: Sendable, CustomTestStringConvertible {
+    let kind: ResultKind
+    /// What the refusal says.
+    let rule: String
+    var change: (@Sendable (DataSet) throws -> Void)?
+    /// What the toolkit would not write.
+    var patch: (@Sendable (inout [UInt8]) throws -> Void)?
+    var testDescription: String { "\(kind.rawValue): \(rule)" }
+
+    static func seg(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .segmentation, rule: rule, change: change) }
+    static func rt(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .structureSet, rule: rule, change: change) }
+    static func sr(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .measurements, rule: rule, change: change) }
+    static func bytes(_ kind: ResultKind, _ rule: String, _ patch: @escaping @Sendable (inout [UInt8]) throws -> Void) -> Mutation { .init(kind: kind, rule: rule, patch: patch) }
+}
+
+/// Where an element begins in a file in explicit VR: the first of that tag and VR.
+func place(_ tag: DICOMCore.Tag, _ vr: String, in bytes: [UInt8]) throws -> Int {
+    let pattern = [UInt8(tag.group & 0xFF), UInt8(tag.group >> 8), UInt8(tag.element & 0xFF), UInt8(tag.element >> 8)] + Array(vr.utf8)
+    let found = bytes.indices.dropFirst(132).first { bytes[$0] == pattern[0] && bytes[$0...].starts(with: pattern) }
+    guard let found else { throw Expired("\(tag) is not there") }
+    return found
+}
+
+extension DataSet {
+    func frame(_ n: Int) -> DataSet { items(.perFrameFunctionalGroupsSequence)[n] }
+    func first(_ tags: DICOMCore.Tag...) -> DataSet { tags.reduce(self) { $0.items($1)[0] } }
+    /// The content items of a report, at all depths.
+    func content() -> [DataSet] { items(.contentSequence).flatMap { [$0] + $0.content() } }
+    func content(_ meaning: String) -> DataSet { content().first { $0.items(.conceptNameCodeSequence).first?.string(.codeMeaning) == meaning }! }
+}
