@@ -55,14 +55,14 @@ final class CheckedObjects {
 }
 
 /// One rule broken in one object.
-struct Mutation: Sendable, CustomTestStringConvertible {
+struct Mutation: Sendable {
     let kind: ResultKind
     /// What the refusal says.
     let rule: String
     var change: (@Sendable (DataSet) throws -> Void)?
     /// What the toolkit would not write.
     var patch: (@Sendable (inout [UInt8]) throws -> Void)?
-    var testDescription: String { "\(kind.rawValue): \(rule)" }
+    var name: String { "\(kind.rawValue): \(rule)" }
 
     static func seg(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .segmentation, rule: rule, change: change) }
     static func rt(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .structureSet, rule: rule, change: change) }

@@ -41,7 +41,7 @@ extension Mutation {
         .bytes(.segmentation, "ContentDate (0008,0023) holds a character that its VR does not allow") { $0[try place(.contentDate, "DA", in: $0) + 12] = UInt8(ascii: "-") },
         .bytes(.segmentation, "SeriesInstanceUID (0020,000E) holds a UID with a component that is empty or begins with zero") { $0[try place(.seriesInstanceUID, "UI", in: $0) + 13] = UInt8(ascii: "0") },
         .bytes(.segmentation, "SharedFunctionalGroupsSequence (5200,9229) holds something else than items") { $0[try place(.sharedFunctionalGroupsSequence, "SQ", in: $0) + 12] = 0xFD },
-        .bytes(.segmentation, "the last element goes beyond what holds it") { $0[try place(.sharedFunctionalGroupsSequence, "SQ", in: $0) + 16] -= 2 },
+        .bytes(.segmentation, "goes beyond what holds it") { $0[try place(.sharedFunctionalGroupsSequence, "SQ", in: $0) + 16] -= 2 },
     ]
 
     static let common: [Mutation] = [
@@ -140,7 +140,6 @@ extension Mutation {
         .seg("in dimension 1 is that of another value") { d in try d.frame(0).first(.frameContentSequence).set(.dimensionIndexValues, [2] + d.frame(0).first(.frameContentSequence).integers(.dimensionIndexValues).dropFirst()) },
         .seg("in dimension 2 is that of another value") { d in try d.frame(0).first(.frameContentSequence).set(.dimensionIndexValues, [1, d.frame(1).first(.frameContentSequence).integers(.dimensionIndexValues)[1]]) },
         .seg("segment 4 has no frame") { d in
-            try d.copy(.segmentSequence, from: d)
             let last = d.items(.segmentSequence)[2], item = try d.addItem(.segmentSequence)
             for tag: DICOMCore.Tag in [.segmentLabel, .segmentAlgorithmType, .segmentAlgorithmName, .trackingID, .recommendedDisplayCIELabValue,
                                        .segmentedPropertyCategoryCodeSequence, .segmentedPropertyTypeCodeSequence] { try item.copy(tag, from: last) }

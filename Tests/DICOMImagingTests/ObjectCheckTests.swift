@@ -31,10 +31,10 @@ import Testing
             let objects = try made.spoilt(mutation)
             do {
                 try made.check.verify(objects)
-                Issue.record("\(mutation.testDescription): let through")
+                Issue.record("\(mutation.name): let through")
             } catch {
                 #expect(error.code == .unsound)
-                #expect(error.message.contains("\(mutation.rule)") && error.message.hasPrefix("\(mutation.kind.rawValue) "), "\(mutation.testDescription): \(error)")
+                #expect(error.message.contains("\(mutation.rule)") && error.message.hasPrefix("\(mutation.kind.rawValue) "), "\(mutation.name): \(error)")
                 for value in ["OTHER", "PHANTOM", "A-2"] where !mutation.rule.contains(value) { #expect(!error.message.contains(value), "\(error)") }
             }
         }
@@ -83,7 +83,7 @@ import Testing
         let source = try DataSet(contentsOf: paths[0], stoppingBefore: .pixelData)
         let segments = (1...30).map { ResultFixture.segment("Structure_\($0)", whole) }
         let contoured = try ContouredSeries(segments: segments, series: series, source: source, context: ResultFixture.context)
-        let objects = try [(ResultKind.segmentation, SegmentationWriter.make(contoured)), (.structureSet, StructureSetWriter.make(contoured))].map { kind, object in
+        let objects = try [(ResultKind.segmentation, SegmentationWriter.make(contoured)), (ResultKind.structureSet, StructureSetWriter.make(contoured))].map { kind, object in
             let path = folder.appending(path: "\(kind.rawValue).object").path
             try object.write(to: path)
             return ObjectCheck.Object(path: path, kind: kind, sopClassUID: object.sopClassUID.string, sopInstanceUID: object.sopInstanceUID.string)

@@ -220,7 +220,6 @@ private struct Reader {
             last = tag
             place = try readElement(tag, at: place, end: end ?? memory.count, depth: depth)
         }
-        guard place == end else { throw Breach("the last element goes beyond what holds it") }
         return place
     }
 
@@ -278,7 +277,6 @@ private struct Reader {
             }
             nodes[index].end = nodes.count
         }
-        guard place == end else { throw Breach("the last item of \(name(tag)) goes beyond it") }
         return place
     }
 
