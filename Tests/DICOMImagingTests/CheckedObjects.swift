@@ -20,10 +20,11 @@ final class CheckedObjects {
         let made: [(ResultKind, ResultObject)] = [
             (.segmentation, seg), (.structureSet, try StructureSetWriter.make(contoured, options)),
             (.measurements, try MeasurementWriter.make(contoured, segmentation: seg)),
-        ]
+            (.summary, try SummaryWriter.make(contoured)), (.document, try DocumentWriter.make(contoured)),
+        ] + (try OverlayWriter.make(contoured).map { (.overlay, $0) })
         let folder = folder
         objects = try made.map { kind, object in
-            let path = folder.appending(path: "\(kind.rawValue).dcm").path
+            let path = folder.appending(path: "\(kind.rawValue) \(object.sopInstanceUID).dcm").path
             try object.write(to: path)
             return .init(path: path, kind: kind, sopClassUID: object.sopClassUID.string, sopInstanceUID: object.sopInstanceUID.string)
         }
@@ -36,10 +37,11 @@ final class CheckedObjects {
 
     deinit { try? FileManager.default.removeItem(at: folder) }
 
-    /// The objects with one of them spoilt.
+    /// The objects with the first of the mutation's kind spoilt.
     func spoilt(_ mutation: Mutation) throws -> [ObjectCheck.Object] {
-        try objects.map { object in
-            guard object.kind == mutation.kind else { return object }
+        let first = objects.firstIndex { $0.kind == mutation.kind }
+        return try objects.enumerated().map { index, object in
+            guard index == first else { return object }
             var spoilt = object
             spoilt.path = folder.appending(path: "spoilt.dcm").path
             let dataSet = try DataSet(contentsOf: object.path)
@@ -67,6 +69,9 @@ struct Mutation: Sendable {
     static func seg(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .segmentation, rule: rule, change: change) }
     static func rt(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .structureSet, rule: rule, change: change) }
     static func sr(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .measurements, rule: rule, change: change) }
+    static func overlay(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .overlay, rule: rule, change: change) }
+    static func sheet(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .summary, rule: rule, change: change) }
+    static func pdf(_ rule: String, _ change: @escaping @Sendable (DataSet) throws -> Void) -> Mutation { .init(kind: .document, rule: rule, change: change) }
     static func bytes(_ kind: ResultKind, _ rule: String, _ patch: @escaping @Sendable (inout [UInt8]) throws -> Void) -> Mutation { .init(kind: kind, rule: rule, patch: patch) }
 }
 

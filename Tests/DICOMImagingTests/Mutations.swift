@@ -223,4 +223,30 @@ extension Mutation {
         .sr("measurement group 1 does not refer to a segment as its template demands") { try $0.content("Measurement Group").first(.contentTemplateSequence).set(.templateIdentifier, "1501") },
         .sr("measurement group 1 refers to a segment that tracks another structure") { try $0.content("Referenced Segment").first(.referencedSOPSequence).set(.referencedSegmentNumber, 2) },
     ]
+
+    static let captures: [Mutation] = [
+        .overlay("its Frame of Reference UID is not the source's") { $0.remove(.frameOfReferenceUID) },
+        .overlay("another object of the job has its Series Instance UID") { try $0.set(.seriesInstanceUID, CheckedObjects.seriesOfSEG) },
+        .overlay("it names no single source image") { $0.remove(.sourceImageSequence) },
+        .overlay("it has no plane") { $0.remove(.imagePositionPatient) },
+        .overlay("it lies on another plane than its source image") { d in
+            let p = d.doubles(.imagePositionPatient)
+            try d.set(.imagePositionPatient, [p[0], p[1], p[2] + 1])
+        },
+        .overlay("it is oriented otherwise than its source image") { try $0.set(.imageOrientationPatient, [1.0, 0, 0, 0, -1, 0]) },
+        .sheet("its samples are not those of its Photometric Interpretation") { try $0.set(.samplesPerPixel, 1) },
+        .sheet("its pixels are not of eight bits") { try $0.set(.bitsStored, 7) },
+        .sheet("it has no Conversion Type") { $0.remove(.conversionType) },
+        .sheet("it does not say whether text is burned in") { $0.remove(.burnedInAnnotation) },
+        .sheet("bytes, but rows, columns and frames need") { try $0.set(.columns, 16) },
+        .sheet("its Series Description does not say that it is unapproved") { try $0.set(.seriesDescription, "SUMMARY") },
+        .sheet("PatientID (0010,0020) is not the source's") { try $0.set(.patientID, "") },
+        .pdf("its Verification Flag is not UNVERIFIED") { $0.remove(.verificationFlag) },
+        .pdf("its MIME type is not that of a PDF") { try $0.set(.mimeTypeOfEncapsulatedDocument, "text/xml") },
+        .pdf("it holds no PDF") { try $0.set(.encapsulatedDocument, bytes: [1, 2]) },
+        .pdf("its PDF has no end") { d in try d.set(.encapsulatedDocument, bytes: Array(d.bytes(.encapsulatedDocument)![..<100])) },
+        .pdf("its Encapsulated Document Length is another than its document's") { try $0.set(.encapsulatedDocumentLength, 77) },
+        .pdf("it refers to instance 1.2.3.4, which is no stored instance of the series") { try $0.first(.sourceInstanceSequence).set(.referencedSOPInstanceUID, stranger) },
+        .pdf("its Study Instance UID is not the source's") { try $0.set(.studyInstanceUID, stranger) },
+    ]
 }

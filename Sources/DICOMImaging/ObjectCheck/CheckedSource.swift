@@ -5,6 +5,8 @@ import ImagingGeometry
 struct CheckedSource {
     /// Where an image lies.
     struct Frame {
+        /// Tells it from all others of the series.
+        let id: Int
         let instance: String
         /// From 1; 0 in a single-frame image.
         let number: Int
@@ -46,7 +48,7 @@ struct CheckedSource {
         for header in headers {
             classes[header.sopInstanceUID.string] = header.sopClassUID.string
             for slice in header.slices {
-                guard let frame = Frame(slice) else { continue }
+                guard let frame = Frame(slice, id: frames.count) else { continue }
                 frames[Key(instance: frame.instance, number: frame.number)] = frame
             }
         }
@@ -83,9 +85,10 @@ struct CheckedSource {
 }
 
 extension CheckedSource.Frame {
-    init?(_ header: SliceHeader) {
+    init?(_ header: SliceHeader, id: Int) {
         guard let rows = header.rows, let columns = header.columns, let position = header.positionLPS, let a = header.columnIndexDirection,
               let b = header.rowIndexDirection, let spacing = header.pixelSpacingMM else { return nil }
+        self.id = id
         instance = header.sopInstanceUID.string
         number = header.frameNumber ?? 0
         (self.rows, self.columns, positionLPS, columnIndexDirection, rowIndexDirection, pixelSpacingMM) = (rows, columns, position, a, b, spacing)

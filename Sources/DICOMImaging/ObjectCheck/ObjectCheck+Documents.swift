@@ -95,11 +95,6 @@ extension ObjectCheck {
     }
 }
 
-extension Tag {
-    fileprivate static let encapsulatedDocument = Tag(0x0042, 0x0011), mimeTypeOfEncapsulatedDocument = Tag(0x0042, 0x0012)
-    fileprivate static let encapsulatedDocumentLength = Tag(0x0042, 0x0015)
-}
-
 extension EncodedItem {
     /// The code value of a sequence's first item.
     fileprivate func concept(_ tag: Tag) -> String? { items(tag).first?.text(.codeValue) }

@@ -70,7 +70,8 @@ extension ObjectCheck {
         let listed = Set(references.items(.referencedInstanceSequence).compactMap { $0.text(.referencedSOPInstanceUID) })
         let pointers = d.items(.dimensionIndexSequence).map { $0.words(.dimensionIndexPointer) }
         try demand(!pointers.isEmpty, "it has no dimensions")
-        var indices = [Index](repeating: Index(), count: pointers.count), seen: Set<String> = [], used: Set<Int> = []
+        var indices = [Index](repeating: Index(), count: pointers.count), seen: Set<[Int]> = [], used: Set<Int> = []
+        let bySegment = Self.words(of: .referencedSegmentNumber), byPlace = Self.words(of: .imagePositionPatient)
         func group(_ tag: Tag, _ frame: EncodedItem) -> EncodedItem? { frame.items(tag).first ?? shared.items(tag).first }
         for (n, frame) in zip(1..., frames) {
             let images = group(.derivationImageSequence, frame)?.items(.sourceImageSequence) ?? []
@@ -82,12 +83,11 @@ extension ObjectCheck {
                 guard let segment, segments.contains(segment) else { throw Breach("frame \(n) is of a segment that is not described") }
                 used.insert(segment)
             }
-            let place = "\(image.instance) \(image.number)"
-            try demand(seen.insert("\(segment ?? 0) \(place)").inserted, "frame \(n) is of the same segment and image as another")
+            try demand(seen.insert([segment ?? 0, image.id]).inserted, "frame \(n) is of the same segment and image as another")
             let values = group(.frameContentSequence, frame)?.longs(.dimensionIndexValues) ?? []
             try demand(values.count == pointers.count && values.allSatisfy { $0 > 0 }, "frame \(n) has no index in each dimension")
             for (dimension, pointer) in pointers.enumerated() {
-                let value = pointer == Self.words(of: .referencedSegmentNumber) ? "\(segment ?? 0)" : pointer == Self.words(of: .imagePositionPatient) ? place : nil
+                let value = pointer == bySegment ? segment ?? 0 : pointer == byPlace ? image.id : nil
                 if let value { try demand(indices[dimension].add(values[dimension], value), "the index of frame \(n) in dimension \(dimension + 1) is that of another value") }
             }
         }
@@ -113,9 +113,9 @@ extension ObjectCheck {
 
     /// The indices of a dimension: each belongs to one value, and each value has one.
     private struct Index {
-        private var values: [Int: String] = [:], indices: [String: Int] = [:]
+        private var values: [Int: Int] = [:], indices: [Int: Int] = [:]
 
-        mutating func add(_ index: Int, _ value: String) -> Bool {
+        mutating func add(_ index: Int, _ value: Int) -> Bool {
             (values.updateValue(value, forKey: index) ?? value) == value && (indices.updateValue(index, forKey: value) ?? index) == index
         }
     }

@@ -189,15 +189,18 @@ struct Siblings {
     private(set) var classes: [String: String] = [:]
     /// Of each object.
     private(set) var seriesOf: [String: String] = [:]
+    /// What each series is of.
+    private var kinds: [String: ResultKind] = [:]
     /// The Tracking UID of each segment of each SEG, empty where it has none.
     private(set) var trackingUIDs: [String: [Int: String]] = [:]
-    var series: Set<String> { Set(seriesOf.values) }
+    var series: Set<String> { Set(kinds.keys) }
 
     mutating func add(_ object: ObjectCheck.Object, _ encoded: EncodedObject) throws(Breach) {
         try demand(classes.updateValue(object.sopClassUID, forKey: object.sopInstanceUID) == nil, "another object of the job has its SOP Instance UID")
         let series = encoded.dataSet.text(.seriesInstanceUID) ?? ""
-        // Only the overlays are a series of several objects.
-        try demand(object.kind == .overlay || !self.series.contains(series), "another object of the job has its Series Instance UID")
+        // Only overlays are a series of several objects.
+        let sharing = kinds.updateValue(object.kind, forKey: series)
+        try demand(sharing == nil || sharing == .overlay && object.kind == .overlay, "another object of the job has its Series Instance UID")
         seriesOf[object.sopInstanceUID] = series
         if object.kind == .segmentation {
             trackingUIDs[object.sopInstanceUID] = encoded.dataSet.items(.segmentSequence).reduce(into: [:]) { $0[$1.words(.segmentNumber).first ?? -1] = $1.text(.trackingUID) ?? "" }
