@@ -5,11 +5,13 @@ A series of 1,000 slices of 512 x 512 in each of five transfer syntaxes, made of
 absent, pydicom's own slice, enlarged) whose slices are repeated at new positions, by DCMTK and GDCM tools. In one run, in turns and on
 the same folders:
 
-- `medlsam-node volume --nifti`, which reads each file's header and its pixels, and writes a NIfTI;
-- dcm2niix, which does the same;
-- pydicom with the pylibjpeg plugins, and pydicom with GDCM: stored values to Hounsfield units in one array, nothing written.
+- to a NIfTI file: `medlsam-node volume --nifti`, and dcm2niix;
+- to a volume in memory: `medlsam-node volume`, pydicom with the pylibjpeg plugins, and pydicom with GDCM: stored values to Hounsfield
+  units in one array, nothing written.
 
-Medians of the runs, the peak of resident memory (VmHWM) beside the volume's own bytes, and ratios; a table, and JSON with --json.
+Each is compared with the node's reading to the same end. Medians of the runs, the peak of resident memory (VmHWM) beside the volume's
+own bytes, and ratios; a table, and JSON with --json. Files to be read are in the page cache; where the NIfTI files go (--output, by
+default beside them) decides how much of the time is the disk's.
 """
 import argparse
 import json
@@ -95,12 +97,16 @@ def measured(command):
     return (time.monotonic() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024) if status == 0 else None
 
 
-def contenders(folder, work):
-    nifti = work / "out.nii"
+# What reads to the same end as which of the node's two.
+PEERS = {"dcm2niix": "medlsam-node to NIfTI", "pydicom+pylibjpeg": "medlsam-node", "pydicom+GDCM": "medlsam-node"}
+
+
+def contenders(folder, output):
     python = [sys.executable, "-c", PYDICOM]
     return {
-        "medlsam-node": [NODE, "volume", folder, "--nifti", nifti],
-        "dcm2niix": ["dcm2niix", "-z", "n", "-b", "n", "-w", "1", "-f", "peer", "-o", work, folder],
+        "medlsam-node to NIfTI": [NODE, "volume", folder, "--nifti", output / "out.nii"],
+        "dcm2niix": ["dcm2niix", "-z", "n", "-b", "n", "-w", "1", "-f", "peer", "-o", output, folder],
+        "medlsam-node": [NODE, "volume", folder],
         "pydicom+pylibjpeg": [*python, "pylibjpeg", folder],
         "pydicom+GDCM": [*python, "gdcm", folder],
     }
@@ -111,15 +117,17 @@ def main():
     parser.add_argument("--slices", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--output", type=pathlib.Path, help="an existing folder for the NIfTI files, such as one in memory")
     options = parser.parse_args()
     volume_bytes = options.slices * 512 * 512 * 2
     rows = []
     with tempfile.TemporaryDirectory(prefix="bench-series-") as temporary:
         work = pathlib.Path(temporary)
         for name, folder in make(work, options.slices):
-            runs = {peer: [] for peer in contenders(folder, work)}
+            commands = contenders(folder, options.output or work)
+            runs = {peer: [] for peer in commands}
             for _ in range(options.runs):
-                for peer, command in contenders(folder, work).items():
+                for peer, command in commands.items():
                     runs[peer].append(measured(command))
             for peer, results in runs.items():
                 sound = [result for result in results if result]
@@ -136,13 +144,14 @@ def main():
 
 
 def report(rows):
-    own = rows[0]["seconds"]
+    seconds = {row["reader"]: row["seconds"] for row in rows}
     for row in rows:
         if row["seconds"] is None:
-            print(f"{row['transferSyntax']:14} {row['reader']:18} cannot read it", flush=True)
+            print(f"{row['transferSyntax']:14} {row['reader']:22} cannot read it", flush=True)
             continue
-        ratio = f"  {row['seconds'] / own:6.2f} x medlsam-node" if own else ""
-        print(f"{row['transferSyntax']:14} {row['reader']:18} {row['seconds']:7.2f} s, {row['cpuSeconds']:7.2f} s of CPU, peak "
+        own = seconds.get(PEERS.get(row["reader"]))
+        ratio = f"  {row['seconds'] / own:6.2f} x the node" if own else ""
+        print(f"{row['transferSyntax']:14} {row['reader']:22} {row['seconds']:7.2f} s, {row['cpuSeconds']:7.2f} s of CPU, peak "
               f"{row['peakBytes'] / 2**20:6.0f} MB = {row['peakInVolumes']:.2f} volumes{ratio}", flush=True)
 
 

@@ -44,12 +44,12 @@ OFString utf8(const OFString &text, cdcmtk_file *file) {
     return converted;
 }
 
-OFCondition readUntil(const DcmTagKey &stop, DcmInputStream &stream, cdcmtk_file &file) {
+OFCondition readUntil(const DcmTagKey &stop, DcmInputStream &stream, DcmFileFormat &format) {
     if (stream.status().bad()) return stream.status();
-    file.format.setReadMode(ERM_fileOnly);
-    file.format.transferInit();
-    const OFCondition result = file.format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, stop);
-    file.format.transferEnd();
+    format.setReadMode(ERM_fileOnly);
+    format.transferInit();
+    const OFCondition result = format.readUntilTag(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength, stop);
+    format.transferEnd();
     return result;
 }
 
@@ -80,34 +80,45 @@ template <class T> int toDoubles(DcmElement *found, OFCondition (DcmElement::*ge
     return 1;
 }
 
+/// Reads from the stream that `open` makes, anew where the transfer syntax is younger than the toolkit.
+template <class Open> OFCondition load(std::unique_ptr<cdcmtk_file> &file, const DcmTagKey &stop, size_t *end, Open open) {
+    file = std::make_unique<cdcmtk_file>();
+    auto stream = open();
+    OFCondition result = readUntil(stop, *stream, file->format);
+    if (result == EC_FileMetaInfoHeaderMissing) {
+        file = std::make_unique<cdcmtk_file>();
+        stream = open();
+        result = readYoung(stop, *stream, file->format);
+    }
+    *end = static_cast<size_t>(stream->tell());
+    return result;
+}
+
 } // namespace
 
 cdcmtk_file *cdcmtk_file_create(cdcmtk_error *error) {
     return guarded<cdcmtk_file *>(error, nullptr, [] { return new cdcmtk_file; });
 }
 
-cdcmtk_file *cdcmtk_file_load(const char *path, int has_stop, uint16_t group, uint16_t element, cdcmtk_error *error) {
+cdcmtk_file *cdcmtk_file_load(const char *path, int has_stop, uint16_t group, uint16_t element, size_t *end, cdcmtk_error *error) {
     return guarded<cdcmtk_file *>(error, nullptr, [&]() -> cdcmtk_file * {
-        auto file = std::make_unique<cdcmtk_file>();
+        std::unique_ptr<cdcmtk_file> file;
         const DcmTagKey stop = has_stop ? DcmTagKey(group, element) : DCM_UndefinedTagKey;
-        face::Shallow<DcmInputFileStream> stream{OFFilename(path)};
-        OFCondition result = readUntil(stop, stream, *file);
-        if (result == EC_FileMetaInfoHeaderMissing) {
-            file = std::make_unique<cdcmtk_file>();
-            face::Shallow<DcmInputFileStream> again{OFFilename(path)};
-            result = readYoung(stop, again, file->format);
-        }
+        const OFCondition result = load(file, stop, end, [&] { return std::make_unique<face::Shallow<DcmInputFileStream>>(OFFilename(path)); });
         if (result.bad()) return face::fail(error, CDCMTK_CANNOT_READ, "%s", result.text()), nullptr;
         return file.release();
     });
 }
 
-cdcmtk_file *cdcmtk_file_load_start(const uint8_t *bytes, size_t count, uint16_t group, uint16_t element) {
+cdcmtk_file *cdcmtk_file_load_start(const uint8_t *bytes, size_t count, uint16_t group, uint16_t element, size_t *end) {
     return guarded<cdcmtk_file *>(nullptr, nullptr, [&]() -> cdcmtk_file * {
-        auto file = std::make_unique<cdcmtk_file>();
-        face::Shallow<DcmInputBufferStream> stream;
-        stream.setBuffer(bytes, static_cast<offile_off_t>(count));
-        return readUntil(DcmTagKey(group, element), stream, *file).good() ? file.release() : nullptr;
+        std::unique_ptr<cdcmtk_file> file;
+        const OFCondition result = load(file, DcmTagKey(group, element), end, [&] {
+            auto stream = std::make_unique<face::Shallow<DcmInputBufferStream>>();
+            stream->setBuffer(bytes, static_cast<offile_off_t>(count));
+            return stream;
+        });
+        return result.good() ? file.release() : nullptr;
     });
 }
 

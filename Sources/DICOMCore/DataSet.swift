@@ -7,7 +7,8 @@ public final class DataSet {
     /// Owns the memory of a data set and of all its items.
     final class Storage {
         let file: OpaquePointer
-        init(_ file: OpaquePointer) { self.file = file }
+        let end: Int?
+        init(_ file: OpaquePointer, end: Int?) { (self.file, self.end) = (file, end) }
         deinit { cdcmtk_file_free(file) }
     }
 
@@ -19,8 +20,8 @@ public final class DataSet {
         self.item = item
     }
 
-    convenience init(file: OpaquePointer) {
-        self.init(storage: Storage(file), item: cdcmtk_file_dataset(file))
+    convenience init(file: OpaquePointer, end: Int? = nil) {
+        self.init(storage: Storage(file, end: end), item: cdcmtk_file_dataset(file))
     }
 
     /// An empty data set.
@@ -37,19 +38,23 @@ public final class DataSet {
     /// - Throws: `cannotRead` when the file is absent, no Part 10 file, truncated or broken; `dictionaryMissing`.
     public convenience init(contentsOf path: String, stoppingBefore tag: Tag? = nil) throws {
         try Toolkit.checkDictionary()
-        var error = cdcmtk_error()
-        guard let file = cdcmtk_file_load(path, tag == nil ? 0 : 1, tag?.group ?? 0, tag?.element ?? 0, &error) else {
+        var error = cdcmtk_error(), end = 0
+        guard let file = cdcmtk_file_load(path, tag == nil ? 0 : 1, tag?.group ?? 0, tag?.element ?? 0, &end, &error) else {
             throw DICOMError(error, on: path)
         }
-        self.init(file: file)
+        self.init(file: file, end: end)
     }
 
     /// Reads the header of a Part 10 file, everything before `tag`, from its first bytes; nil when they do not reach that far.
     public convenience init?(startOfFile bytes: UnsafeRawBufferPointer, stoppingBefore tag: Tag) {
         let start = bytes.bindMemory(to: UInt8.self)
-        guard let file = cdcmtk_file_load_start(start.baseAddress, start.count, tag.group, tag.element) else { return nil }
-        self.init(file: file)
+        var end = 0
+        guard let file = cdcmtk_file_load_start(start.baseAddress, start.count, tag.group, tag.element, &end) else { return nil }
+        self.init(file: file, end: end)
     }
+
+    /// Behind which byte of the file reading stopped: behind tag, VR and length of the first element that was not to be read.
+    var end: Int? { storage.end }
 
     /// The transfer syntax of the file this was read from or last written to; nil when there is none.
     public var transferSyntaxUID: UID? {
@@ -134,7 +139,9 @@ extension DataSet {
 
     /// All values of a DS, FD, FL, IS or binary integer element; empty when absent or when one is no finite number.
     public func doubles(_ tag: Tag) -> [Double] {
-        numbers { cdcmtk_item_numbers(item, tag.group, tag.element, $0, $1) } ?? numbers { cdcmtk_item_decimals(item, tag.group, tag.element, $0, $1) } ?? []
+        let values = numbers { cdcmtk_item_numbers(item, tag.group, tag.element, $0, $1) }
+            ?? numbers { cdcmtk_item_decimals(item, tag.group, tag.element, $0, $1) } ?? []
+        return values.allSatisfy(\.isFinite) ? values : []
     }
 
     private func numbers(_ read: (UnsafeMutablePointer<UnsafeMutablePointer<Double>?>, UnsafeMutablePointer<Int>) -> Int32) -> [Double]? {

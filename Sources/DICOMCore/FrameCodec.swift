@@ -1,6 +1,6 @@
 import CDCMTK
 
-/// DCMTK's decoders of one greyscale frame.
+/// The decoders of one greyscale frame that lie beside DCMTK: its own of JPEG, and one of RLE.
 ///
 /// Each fills `words`, columns x rows samples; the caller has held the codestream's own header against that. Errors are of code
 /// `invalidValue`, and their message continues a sentence about the object.

@@ -2,20 +2,22 @@ import CDCMTK
 
 /// The pixel data of an image, a frame at a time: only that frame is read from the file and held in memory.
 ///
+/// Where their place in the file is known, frames are read from there; else the toolkit reads them by the data set.
 /// Which fragments make a frame (PS3.5 A.4) is told, in this order, by their number where it is the frames', by the extended offset
 /// table (PS3.3 C.7.6.3.1.8), by the basic offset table, and by where codestreams begin; a table that does not point at fragments is
 /// passed over, since many are wrong. Not Sendable, like its data set.
 public struct PixelData {
     /// The number of frames.
     public let frames: Int
-    private let dataSet: DataSet
     private let layout: Layout
 
     private enum Layout {
         /// Bytes of each frame.
-        case native(Int)
+        case native(DataSet, Int)
         /// The fragments of each frame, and the length of every fragment; fragment 0 is the basic offset table.
-        case encapsulated([Range<Int>], lengths: [Int])
+        case encapsulated(DataSet, [Range<Int>], lengths: [Int])
+        /// The bytes of the file that hold the frames: one after another in one range, or a fragment each, or all fragments the only one.
+        case placed(OpenFile, [Range<Int>], isEncapsulated: Bool)
     }
 
     /// Finds the frames of an image.
@@ -24,14 +26,13 @@ public struct PixelData {
     /// - Throws: `invalidValue` when there are no pixel data, too few or too many for the frames, or no telling which belong to
     ///   which; the message continues a sentence about the object.
     public init(_ dataSet: DataSet, frames: Int, frameLength: Int) throws(DICOMError) {
-        self.dataSet = dataSet
         self.frames = frames
         if let lengths = dataSet.fragmentLengths {
             guard lengths.dropFirst().contains(where: { $0 > 0 }) else { throw DICOMError(.invalidValue, "it has no pixel data") }
             guard let ranges = Self.fragments(of: dataSet, lengths, frames) else {
                 throw DICOMError(.invalidValue, "its \(lengths.count - 1) fragments of pixel data cannot be assigned to \(frames) frames")
             }
-            layout = .encapsulated(ranges, lengths: lengths)
+            layout = .encapsulated(dataSet, ranges, lengths: lengths)
         } else {
             var length = 0
             guard cdcmtk_item_length(dataSet.item, Tag.pixelData.group, Tag.pixelData.element, &length) != 0, length > 0 else {
@@ -41,8 +42,23 @@ public struct PixelData {
             let (needed, overflow) = frameLength.multipliedReportingOverflow(by: frames)
             guard !overflow, length >= needed else { throw DICOMError(.invalidValue, "its pixel data are shorter than its rows, columns and frames need") }
             guard length <= needed + 1 else { throw DICOMError(.invalidValue, "its pixel data are longer than its rows, columns and frames need") }
-            layout = .native(frameLength)
+            layout = .native(dataSet, frameLength)
         }
+    }
+
+    /// Opens an image at its place; nil where the place does not tell its frames apart, so that the data set is needed.
+    ///
+    /// - Throws: `cannotRead` when the file has changed or gone since the place was found.
+    public init?(_ place: PixelDataPlace, frames: Int, frameLength: Int) throws(DICOMError) {
+        let (needed, overflow) = frameLength.multipliedReportingOverflow(by: frames), isEncapsulated = place.transferSyntax.isEncapsulated
+        // The same rules as for a data set; what they refuse is refused there, in words.
+        guard !overflow, frames > 0, isEncapsulated ? frames == 1 || place.ranges.count == frames : (needed...needed + 1).contains(place.ranges[0].count) else { return nil }
+        guard let file = OpenFile(place.path), file.identity == place.file else { throw Self.gone }
+        self.frames = frames
+        layout = .placed(file, isEncapsulated ? place.ranges : (0..<frames).map { n in
+            let start = place.ranges[0].lowerBound + n * frameLength
+            return start..<start + frameLength
+        }, isEncapsulated: isEncapsulated)
     }
 
     /// The bytes of all codestreams of an image; nil where its pixel data are not encapsulated, or empty.
@@ -51,16 +67,19 @@ public struct PixelData {
     }
 
     /// Whether frames are codestreams.
-    public var isEncapsulated: Bool { if case .encapsulated = layout { true } else { false } }
+    public var isEncapsulated: Bool {
+        switch layout {
+        case .native: false
+        case .encapsulated: true
+        case .placed(_, _, let isEncapsulated): isEncapsulated
+        }
+    }
 
     /// A frame's codestream, or its samples with words in little endian; the first is number 0.
     ///
     /// - Throws: `cannotRead` when the file has changed or gone since it was opened.
     public func bytes(ofFrame n: Int) throws(DICOMError) -> [UInt8] {
-        let length = switch layout {
-        case .native(let length): length
-        case .encapsulated(let ranges, let lengths): lengths[ranges[n]].reduce(0, +)
-        }
+        let length = length(ofFrame: n)
         var isRead = false
         let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             isRead = read(n, into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<length]))
@@ -74,18 +93,36 @@ public struct PixelData {
     ///
     /// - Throws: as `bytes(ofFrame:)`.
     public func copySamples(ofFrame n: Int, into memory: UnsafeMutableRawBufferPointer) throws(DICOMError) {
-        guard case .native(let length) = layout, memory.count == length, read(n, into: memory) else { throw Self.gone }
+        guard !isEncapsulated, memory.count == length(ofFrame: n), read(n, into: memory) else { throw Self.gone }
     }
 
     private static let gone = DICOMError(.cannotRead, "its pixel data can no longer be read")
+
+    private func length(ofFrame n: Int) -> Int {
+        switch layout {
+        case .native(_, let length): length
+        case .encapsulated(_, let ranges, let lengths): lengths[ranges[n]].reduce(0, +)
+        case .placed(_, let ranges, _): self.ranges(ranges, n).reduce(0) { $0 + $1.count }
+        }
+    }
+
+    /// Those that make a frame.
+    private func ranges(_ all: [Range<Int>], _ n: Int) -> ArraySlice<Range<Int>> { frames == 1 ? all[...] : all[n...n] }
 
     private func read(_ n: Int, into memory: UnsafeMutableRawBufferPointer) -> Bool {
         let tag = Tag.pixelData, bytes = memory.bindMemory(to: UInt8.self)
         guard let base = bytes.baseAddress else { return false }
         switch layout {
-        case .native(let length):
+        case .native(let dataSet, let length):
             return cdcmtk_item_part(dataSet.item, tag.group, tag.element, n * length, base, length) != 0
-        case .encapsulated(let ranges, let lengths):
+        case .placed(let file, let ranges, _):
+            var count = 0
+            for range in self.ranges(ranges, n) {
+                guard file.read(at: range.lowerBound, into: UnsafeMutableRawBufferPointer(rebasing: memory[count..<count + range.count])) else { return false }
+                count += range.count
+            }
+            return true
+        case .encapsulated(let dataSet, let ranges, let lengths):
             var count = 0
             for fragment in ranges[n] where lengths[fragment] > 0 {
                 guard cdcmtk_item_fragment(dataSet.item, tag.group, tag.element, fragment, base + count, lengths[fragment]) != 0 else { return false }

@@ -1,3 +1,5 @@
+import Dispatch
+
 /// The slices of a scan as they lie in patient space: parallel, of one pixel grid, at any distances and shifted against each
 /// other at will, as a tilted gantry or a planned change of spacing leaves them.
 ///
@@ -140,7 +142,10 @@ extension SourceGrid {
         guard !isRegular else { return Volume(geometry: working, voxels: voxels) }
         let plane = columns * rows, target = working.size.x * working.size.y
         let result = [Int16](unsafeUninitializedCapacity: working.count) { result, initialized in
+            // Threads write planes of their own.
+            nonisolated(unsafe) let result = result
             voxels.withUnsafeBufferPointer { voxels in
+                nonisolated(unsafe) let voxels = voxels
                 planes.carry(to: workingPlanes, load: { slice, into in
                     var n = 0
                     while n < plane { into[n] = Float(voxels[slice &* plane &+ n]); n &+= 1 }
@@ -196,7 +201,10 @@ extension SourceGrid {
         let plane = source.columns * source.rows, targetPlane = target.columns * target.rows
         var result = [UInt8](repeating: 0, count: targetPlane * target.heights.count)
         voxels.withUnsafeBufferPointer { voxels in
+            nonisolated(unsafe) let voxels = voxels
             result.withUnsafeMutableBufferPointer { result in
+                // Threads write planes of their own.
+                nonisolated(unsafe) let result = result
                 source.carry(to: target, breakingTies: true, isEmpty: { slice in
                     !UnsafeBufferPointer(rebasing: voxels[slice * plane..<(slice + 1) * plane]).contains(1)
                 }, load: { slice, into in
@@ -260,13 +268,26 @@ private struct Planes {
     /// Interpolates every plane of `target` between the two of these on either side of it. NaN where neither reaches; where one
     /// reaches, its value alone. Planes between two empty ones are not stored.
     ///
-    /// `breakingTies` makes the first of two that are equally near the nearer one, so that a mask does not grow.
-    func carry(to target: Planes, breakingTies: Bool = false, isEmpty: (Int) -> Bool = { _ in false },
-               load: (Int, UnsafeMutablePointer<Float>) -> Void, store: (Int, UnsafePointer<Float>) -> Void) {
+    /// `breakingTies` makes the first of two that are equally near the nearer one, so that a mask does not grow. On all cores: `load` and
+    /// `store` are called by several threads, the latter once for a plane.
+    func carry(to target: Planes, breakingTies: Bool = false, isEmpty: @Sendable (Int) -> Bool = { _ in false },
+               load: @Sendable (Int, UnsafeMutablePointer<Float>) -> Void, store: @Sendable (Int, UnsafePointer<Float>) -> Void) {
+        let count = target.heights.count
+        DispatchQueue.concurrentPerform(iterations: (count + Self.share - 1) / Self.share) { n in
+            carry(to: target, n * Self.share..<min((n + 1) * Self.share, count), breakingTies, isEmpty, load, store)
+        }
+    }
+
+    /// Planes that one thread makes in a row, so that it loads most of the source's but once.
+    private static let share = 16
+
+    private func carry(to target: Planes, _ numbers: Range<Int>, _ breakingTies: Bool, _ isEmpty: (Int) -> Bool,
+                       _ load: (Int, UnsafeMutablePointer<Float>) -> Void, _ store: (Int, UnsafePointer<Float>) -> Void) {
         var loaded: [Int: [Float]] = [:]
         var low = [Float](repeating: 0, count: target.columns * target.rows), high = low
         var above = 1
-        for (number, height) in target.heights.enumerated() {
+        for number in numbers {
+            let height = target.heights[number]
             while above < heights.count - 1, heights[above] < height { above += 1 }
             let span = heights[above] - heights[above - 1]
             let share = Self.weight(min(max((height - heights[above - 1]) / span, 0), 1), breakingTies)

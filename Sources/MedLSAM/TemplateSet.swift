@@ -25,6 +25,14 @@ public struct TemplateSet: Codable, Sendable {
         } catch {
             throw MedLSAMError(.templateSetUnreadable, "The template set cannot be read: \(error)")
         }
+        let known = Set(structures.map(\.name))
+        guard known.count == structures.count else { throw MedLSAMError(.templateSetUnreadable, "Template set \(name) names a structure twice.") }
+        if let stranger = supports.flatMap(\.keys).filter({ !known.contains($0) }).min() {
+            throw MedLSAMError(.templateSetUnreadable, "Template set \(name) has supports of \(stranger), which is none of its structures.")
+        }
+        if let lonely = structures.first(where: { structure in supports.allSatisfy { $0[structure.name] == nil } }) {
+            throw MedLSAMError(.templateSetUnreadable, "Template set \(name) has no support of its structure \(lonely.name).")
+        }
     }
 
     init(name: String, version: Int, provenance: String, medlamDigest: String, structures: [StructureDefinition],

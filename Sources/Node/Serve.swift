@@ -47,7 +47,11 @@ public func serve(
         CommitmentService(commitment: commitment, send: CommitmentService.network(configuration), alarms: commitments),
         WorkerService(
             store: store, folder: folder, watch: watch, configuration: configuration, executable: executable, alarms: workers,
-            ended: { outboxes.forEach { $0.ring() } }, logger: logger),
+            ended: {
+                outboxes.forEach { $0.ring() }
+                // A refused one may have been the best of several.
+                assembly.ring()
+            }, logger: logger),
         AssemblyService(store: store, configuration: configuration, alarm: assembly, queued: { workers.forEach { $0.ring() } }, logger: logger),
         CertificateService(provider: provider),
         ReceivingService(provider: provider, onReady: onReady),

@@ -133,6 +133,7 @@ extension Store {
                 try Self.end(id, superseded ? .superseded : .failed, reason: reason, report: nil, at: now, in: db)
             case .refused(let reason):
                 try Self.end(id, superseded ? .superseded : .refused, reason: reason, report: nil, at: now, in: db)
+                if !superseded { try Self.reopenContest(lostBy: id, in: db) }
             case .withheld(let reason, let report):
                 try Self.end(id, superseded ? .superseded : .withheld, reason: reason, report: report, at: now, in: db)
             case .succeeded(let results, let deliveries, let report):

@@ -135,4 +135,23 @@ extension Store {
             return made
         }
     }
+
+    /// A series that was chosen as the best and turned out to be unreadable leaves the contest; of the others one that has its results
+    /// stands as chosen again, else the choice is made anew among them. A person may still retry the job.
+    static func reopenContest(lostBy job: Int64, in db: Database) throws {
+        let row = try Row.fetchOne(
+            db, sql: "SELECT c.series, c.contest FROM candidate c JOIN job j ON j.series = c.series WHERE j.id = ? AND c.state = 'chosen'", arguments: [job])
+        guard let row else { return }
+        let (series, contest): (Int64, String) = (row["series"], row["contest"])
+        try db.execute(sql: "DELETE FROM candidate WHERE series = ?", arguments: [series])
+        try db.execute(
+            sql: """
+                UPDATE candidate SET state = 'chosen' WHERE series = (
+                    SELECT c.series FROM candidate c JOIN job j ON j.series = c.series
+                    WHERE c.contest = ? AND c.state = 'passed' AND j.state = 'succeeded' ORDER BY j.id DESC LIMIT 1)
+                """,
+            arguments: [contest])
+        guard db.changesCount == 0 else { return }
+        try db.execute(sql: "UPDATE candidate SET state = 'waiting' WHERE contest = ? AND state = 'passed'", arguments: [contest])
+    }
 }

@@ -37,6 +37,16 @@ import Testing
         #expect(try stacks(400) { slice, k in try slice.set(.acquisitionNumber, 2 + k) } == [20], "each slice its own number")
     }
 
+    @Test func moreDirectionsThanAnyScanHasAreToldApart() throws {
+        var many: [SliceHeader] = []
+        for n in 0..<100 {
+            let angle = Double(n) * 0.01, phantom = Phantom(
+                columns: 4, rows: 4, slices: 3, columnIndexDirection: [cos(angle), sin(angle), 0], rowIndexDirection: [-sin(angle), cos(angle), 0])
+            many += try headers(phantom, "direction \(n)")
+        }
+        #expect(HeaderStack.stacks(of: many.shuffled()).map { $0.slices.count } == [Int](repeating: 3, count: 100))
+    }
+
     @Test func absurdPositionsAreNoCrash() throws {
         for value in ["1E308", "-1E308", "1E-320"] {
             let far = try headers { slice, k in try slice.set(.imagePositionPatient, "0\\0\\\(k % 2 == 0 ? value : "1")") }

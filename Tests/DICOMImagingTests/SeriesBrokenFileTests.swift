@@ -39,6 +39,21 @@ import Testing
         }
     }
 
+    @Test func aPositionThatIsNoNumberIsRefused() throws {
+        try withVictim { paths, victim, bytes in
+            let at = try #require((132..<bytes.count - 8).first { Array(bytes[$0..<$0 + 6]) == [0x20, 0, 0x32, 0, 0x44, 0x53] }), length = Int(bytes[at + 6])
+            // As text, and as the binary numbers that it never is.
+            let text = Array("NaN\\0\\0 ".utf8), number = withUnsafeBytes(of: Double.nan.bitPattern.littleEndian, Array.init)
+            for value in [[0x44, 0x53, UInt8(text.count), 0] + text, [0x46, 0x44, 24, 0] + number + number + number] {
+                var spoilt = bytes
+                spoilt.replaceSubrange(at + 4..<at + 8 + length, with: value)
+                try Data(spoilt).write(to: URL(filePath: victim))
+                let error = try #require(throws: ImagingError.self) { try CTSeries.read(paths: paths) }
+                #expect(error.message.contains("Image Position (Patient) is missing or no three numbers"))
+            }
+        }
+    }
+
     @Test func randomBytesNeverCrashTheReader() throws {
         try withVictim { paths, victim, bytes in
             var random = Seeded(11), refused = 0

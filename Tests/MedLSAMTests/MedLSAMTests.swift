@@ -30,6 +30,19 @@ import Testing
         #expect(error?.code == .templateSetUnreadable)
     }
 
+    @Test func supportsOfOtherStructuresThanTheSetNamesAreRefused() throws {
+        let set = try phantomTemplates()
+        func refusal(_ structures: [StructureDefinition], _ supports: [[String: SupportStructure]]) throws -> String? {
+            let other = TemplateSet(name: set.name, version: 1, provenance: "", medlamDigest: "fake", structures: structures, typicalSimilarity: [:],
+                                    contrasts: [:], supports: supports)
+            return try #require(throws: MedLSAMError.self) { try TemplateSet(decoding: other.encoded()) }.message
+        }
+        let strange = set.supports.map { $0.merging(["Stranger": $0["Organ"]!]) { $1 } }
+        #expect(try refusal(set.structures, strange) == "Template set phantom has supports of Stranger, which is none of its structures.")
+        #expect(try refusal(set.structures, [[:]]) == "Template set phantom has no support of its structure Organ.")
+        #expect(try refusal(set.structures + set.structures, set.supports) == "Template set phantom names a structure twice.")
+    }
+
     @Test func aTemplateSetWithAnArrayCutShortIsRefused() throws {
         let text = String(decoding: try phantomTemplates().encoded(), as: UTF8.self)
         for key in ["points", "shape"] {

@@ -106,6 +106,49 @@ private struct Study {
         #expect(try study.store.claimJob(alive: [], at: start + 200)?.paths.count == 12)
     }
 
+    @Test func theNextBestIsContouredWhereTheBestTurnsOutToBeUnreadable() throws {
+        let study = try Study()
+        try study.arrive("thin", thickness: 1, at: start)
+        try study.arrive("thick", at: start)
+        try study.arrive("bone", kernel: "B60s", thickness: 1, at: start)
+        try study.look(at: start + 6)
+        try study.look(at: start + 60)
+        func refuse(_ name: String, at time: Date) throws {
+            let ticket = try #require(try study.store.claimJob(alive: [], at: time))
+            #expect(ticket.seriesInstanceUID == Phantom(name: name).seriesInstanceUID.string)
+            try study.store.finish(job: ticket.id, .refused(reason: "Its pixels are broken."), at: time)
+        }
+        try refuse("thin", at: start + 61)
+        #expect(try study.look(at: start + 62) == nil)
+        #expect(try study.job("thick")?.summary.state == .queued)
+        try refuse("thick", at: start + 63)
+        try study.look(at: start + 64)
+        #expect(try study.job("bone")?.summary.state == .queued)
+        try refuse("bone", at: start + 65)
+        // None is tried twice, but by hand.
+        #expect(try study.look(at: start + 66) == nil)
+        #expect(try study.store.claimJob(alive: [], at: start + 67) == nil)
+        #expect(try study.job("thin")?.summary.reason == "Its pixels are broken.")
+        try study.store.retry(job: try #require(try study.job("thin")).summary.id, at: start + 70)
+        #expect(try study.job("thin")?.summary.state == .queued)
+    }
+
+    @Test func aSeriesWithResultsStandsAgainWhereTheLateBetterOneIsUnreadable() throws {
+        let study = try Study(late: "supersede")
+        try study.arrive("thick", at: start)
+        try study.look(at: start + 6)
+        try study.look(at: start + 60)
+        let first = try #require(try study.store.claimJob(alive: [], at: start + 61))
+        try study.store.finish(job: first.id, .succeeded(results: [], destinations: [], report: "{}"), at: start + 62)
+        try study.arrive("thin", thickness: 1, at: start + 100)
+        try study.look(at: start + 106)
+        let late = try #require(try study.store.claimJob(alive: [], at: start + 107))
+        try study.store.finish(job: late.id, .refused(reason: "Its pixels are broken."), at: start + 108)
+        #expect(try study.look(at: start + 109) == nil)
+        #expect(try study.store.claimJob(alive: [], at: start + 110) == nil, "thick is contoured already")
+        #expect(try study.store.openContests().isEmpty)
+    }
+
     @Test func theWaitIsBoundedThoughASiblingNeverEnds() throws {
         let study = try Study()
         try study.arrive("thick", at: start)

@@ -35,10 +35,11 @@ typedef struct cdcmtk_file cdcmtk_file;
 typedef struct cdcmtk_item cdcmtk_item;
 
 cdcmtk_file *cdcmtk_file_create(cdcmtk_error *error);
-/// Reads a Part 10 file; with has_stop, stops before the first tag of the data set at or above (group, element).
-cdcmtk_file *cdcmtk_file_load(const char *path, int has_stop, uint16_t group, uint16_t element, cdcmtk_error *error);
+/// Reads a Part 10 file; with has_stop, stops behind the tag, VR and length of the first element of the data set at or above
+/// (group, element), and `end` is where in the file that was (in inflated bytes, where it is deflated).
+cdcmtk_file *cdcmtk_file_load(const char *path, int has_stop, uint16_t group, uint16_t element, size_t *end, cdcmtk_error *error);
 /// The same from the first bytes of a file; NULL when they do not reach to the tag, or cannot be read at all.
-cdcmtk_file *cdcmtk_file_load_start(const uint8_t *bytes, size_t count, uint16_t group, uint16_t element);
+cdcmtk_file *cdcmtk_file_load_start(const uint8_t *bytes, size_t count, uint16_t group, uint16_t element, size_t *end);
 /// Reads a data set without meta information, in an uncompressed transfer syntax, from memory that may go afterwards.
 cdcmtk_file *cdcmtk_file_decode(const uint8_t *bytes, size_t count, const char *transfer_syntax, cdcmtk_error *error);
 /// Writes the data set alone, in an uncompressed transfer syntax. Free the bytes with cdcmtk_free.

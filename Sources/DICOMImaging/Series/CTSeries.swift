@@ -96,20 +96,35 @@ public struct CTSeries: Sendable {
     /// - Throws: `unreadable` for a broken file or missing attributes, `unsupported` for other kinds of
     ///   pixels, `inconsistent` for slices of several series or patients, `irregular` for missing slices, different slices at one
     ///   place and too few slices.
-    public static func read(paths: [String]) throws(ImagingError) -> CTSeries {
-        let stacks = try stacks(paths: paths)
+    public static func read(paths: [String]) throws(ImagingError) -> CTSeries { try read(files(paths)) }
+
+    /// The same from files whose headers are read already.
+    public static func read(_ files: [InstanceFile]) throws(ImagingError) -> CTSeries {
+        let stacks = try stacks(files)
         return try stacks.series(stacks.usual)
     }
 
     /// The stacks among the CT slices of some files, by their headers; blocks.
     ///
     /// - Throws: as `read`, for what cannot be a slice or is of several series or patients.
-    public static func stacks(paths: [String]) throws(ImagingError) -> CTStacks {
-        let found = try concurrently(paths) { path throws(ImagingError) in try Found(path: path) }
-        var leftOut = found.compactMap(\.leftOut)
-        var slices: [CTSlice] = [], known: [UID: CTSlice] = [:]
-        for file in found {
-            guard let first = file.slices.first else { continue }
+    public static func stacks(paths: [String]) throws(ImagingError) -> CTStacks { try stacks(files(paths)) }
+
+    private static func files(_ paths: [String]) throws(ImagingError) -> [InstanceFile] {
+        try concurrently(paths) { path throws(ImagingError) in
+            do { return try InstanceFile(path: path) } catch { throw unreadable(path, error) }
+        }
+    }
+
+    private static func stacks(_ files: [InstanceFile]) throws(ImagingError) -> CTStacks {
+        var leftOut: [String] = [], images: [[CTSlice]] = [], slices: [CTSlice] = [], known: [UID: CTSlice] = [:]
+        for file in files {
+            switch try file.content.get() {
+            case .slices(let found): images.append(found)
+            case .leftOut(let reason): leftOut.append(reason)
+            }
+        }
+        for found in images {
+            guard let first = found.first else { continue }
             // One instance from two files, as a folder may hold.
             if let earlier = known[first.header.sopInstanceUID] {
                 guard earlier.isOnceMore(first) else {
@@ -119,10 +134,10 @@ public struct CTSeries: Sendable {
                 continue
             }
             known[first.header.sopInstanceUID] = first
-            slices += file.slices
+            slices += found
         }
         guard let first = slices.first else {
-            throw ImagingError(.irregular, "No CT slice among \(paths.count) files.\(leftOut.map { " " + $0 }.joined())")
+            throw ImagingError(.irregular, "No CT slice among \(files.count) files.\(leftOut.map { " " + $0 }.joined())")
         }
         let series = first.header.seriesInstanceUID
         do throws(Refusal) { try CTSlice.checkOneSeries(slices) } catch {
@@ -146,44 +161,7 @@ public struct CTSeries: Sendable {
     }
 }
 
-/// What one file turned out to be.
-private struct Found: Sendable {
-    /// One, or a multi-frame image's.
-    var slices: [CTSlice] = []
-    /// Why it is no part of any stack.
-    var leftOut: String?
-
-    init(path: String) throws(ImagingError) {
-        let dataSet = try open(path)
-        let header = try SliceHeader(FrameAttributes(dataSet))
-        let name = "Instance \(header.sopInstanceUID)"
-        guard !header.isLocalizer else { leftOut = "\(name) left out: it is a localizer."; return }
-        guard header.isCTSlice || header.isMultiFrameCT else {
-            leftOut = "\(name) left out: its SOP class is \(header.sopClassUID), not CT Image Storage."
-            return
-        }
-        do throws(Refusal) {
-            slices = header.isCTSlice ? [try CTSlice(dataSet, header: header, path: path)] : try CTSlice.frames(of: dataSet, path: path)
-        } catch {
-            throw ImagingError(error.code, "\(name) of series \(header.seriesInstanceUID) rejected: \(error.reason).")
-        }
-    }
-}
-
 extension CTSlice {
-    /// The slices of a multi-frame image, but for its localizers.
-    fileprivate static func frames(of dataSet: DataSet, path: String) throws(Refusal) -> [CTSlice] {
-        let format = try PixelFormat(dataSet)
-        var slices: [CTSlice] = []
-        for frame in try FrameAttributes.frames(of: dataSet) {
-            do throws(Refusal) {
-                guard let header = try? SliceHeader(frame) else { throw Refusal(.unreadable, "its UIDs are missing or malformed") }
-                if !header.isLocalizer { slices.append(try CTSlice(frame, header: header, format: format, path: path)) }
-            } catch { throw Refusal(error.code, "frame \(frame.number ?? 0): \(error.reason)") }
-        }
-        return slices
-    }
-
     /// What it is called in messages.
     var name: String { "instance \(header.sopInstanceUID)" + (frame.map { " frame \($0)" } ?? "") }
 
@@ -229,17 +207,8 @@ extension CTSlice {
     }
 }
 
-/// Loads a whole file, so that every length it claims is held against its size before anything is decoded.
-func open(_ path: String) throws(ImagingError) -> DataSet {
-    do { return try DataSet(contentsOf: path) } catch {
-        // The folder's name may be anything, a patient's too.
-        let reason = (error as? DICOMError)?.message.replacing("\(path): ", with: "") ?? "it cannot be opened"
-        throw ImagingError(.unreadable, "File \(path.split(separator: "/").last ?? "") rejected: \(reason).")
-    }
-}
-
 /// Maps on all cores and blocks until done; of several failures, throws the first in order.
-func concurrently<Item: Sendable, Result: Sendable, Failure: Error>(
+package func concurrently<Item: Sendable, Result: Sendable, Failure: Error>(
     _ items: [Item], _ body: @Sendable (Item) throws(Failure) -> Result
 ) throws(Failure) -> [Result] {
     let results = Mutex([Swift.Result<Result, Failure>?](repeating: nil, count: items.count))

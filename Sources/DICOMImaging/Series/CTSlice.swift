@@ -4,6 +4,8 @@ import ImagingGeometry
 /// One CT slice as its headers describe it, checked by itself.
 struct CTSlice: Sendable {
     let path: String
+    /// Where its image's pixel data lie; nil where its file must be parsed to find them.
+    let place: PixelDataPlace?
     /// Its frame in a multi-frame image, from 1; nil for an image of its own.
     let frame: Int?
     /// How many frames its image has.
@@ -23,16 +25,16 @@ struct CTSlice: Sendable {
     /// What must agree among a series' instances beside UIDs, since a result bears it (PS3.3 C.7.1.1).
     static let patientTags: [Tag] = [.patientID, .issuerOfPatientID, .patientName, .patientBirthDate, .patientSex]
 
-    init(_ dataSet: DataSet, header: SliceHeader, path: String) throws(Refusal) {
+    init(_ dataSet: DataSet, header: SliceHeader, path: String, place: PixelDataPlace? = nil) throws(Refusal) {
         let format = try PixelFormat(dataSet)
         // CT Image Storage is single-frame (PS3.3 A.3); the attribute may be there and say 1.
         guard (dataSet.integer(.numberOfFrames) ?? 1) == 1 else { throw Refusal(.unsupported, "Number of Frames is not 1") }
-        try self.init(FrameAttributes(dataSet), header: header, format: format, path: path)
+        try self.init(FrameAttributes(dataSet), header: header, format: format, path: path, place: place)
     }
 
-    init(_ attributes: FrameAttributes, header: SliceHeader, format: PixelFormat, path: String) throws(Refusal) {
+    init(_ attributes: FrameAttributes, header: SliceHeader, format: PixelFormat, path: String, place: PixelDataPlace?) throws(Refusal) {
         let dataSet = attributes.dataSet
-        self.path = path
+        (self.path, self.place) = (path, place)
         frame = attributes.number
         frameCount = frame == nil ? 1 : dataSet.integer(.numberOfFrames) ?? 1
         self.header = header
@@ -56,6 +58,6 @@ struct CTSlice: Sendable {
         }
         (frameOfReferenceUID, positionLPS, columnIndexDirection, rowIndexDirection, pixelSpacingMM) = (frame, position, a, b, spacing)
         patient = Self.patientTags.map { dataSet.string($0) ?? "" }
-        lossyCompression = LossyCompression(dataSet, format: format)
+        lossyCompression = LossyCompression(dataSet, format: format, compressedLength: place.map(\.compressedLength) ?? PixelData.compressedLength(of: dataSet))
     }
 }

@@ -93,17 +93,8 @@ public struct CTStacks: Sendable {
     public let leftOut: [String]
     public let studyInstanceUID, seriesInstanceUID: UID
 
-    /// Which stack is taken unless a rule says otherwise: one that can be a volume, with the most slices, of these the thinnest, of these
-    /// the first.
-    public var usual: Int {
-        stacks.indices.min { a, b in
-            let (one, other) = (stacks[a], stacks[b])
-            if (one.refusal == nil) != (other.refusal == nil) { return one.refusal == nil }
-            if one.headers.count != other.headers.count { return one.headers.count > other.headers.count }
-            let (spacing, otherSpacing) = (one.finestSpacingMM ?? 0, other.finestSpacingMM ?? 0)
-            return (spacing - otherSpacing).magnitude > SliceStack.positionToleranceMM ? spacing < otherSpacing : a < b
-        }!
-    }
+    /// Which stack is taken unless a rule says otherwise (`StackRank`).
+    public var usual: Int { StackRank.order(stacks.map { stack in StackRank(stack.headers) { _ in stack.refusal == nil } })[0] }
 
     /// Reads one stack's pixels as a volume, on all cores; blocks. Its warnings tell of everything that was left out.
     ///

@@ -7,7 +7,7 @@ import DICOMCore
 /// through OpenJPEG; docs/reference/pixels.md says why.
 struct FramePixels {
     private let data: PixelData
-    private let format: PixelFormat
+    let format: PixelFormat
     private let coding: Coding
 
     private enum Coding {
@@ -17,10 +17,20 @@ struct FramePixels {
     /// Throws why the pixel data cannot be those of so many frames in this format.
     init(_ dataSet: DataSet, format: PixelFormat, frames: Int = 1) throws(Refusal) {
         guard let uid = dataSet.transferSyntaxUID else { throw Refusal(.unreadable, "its transfer syntax is missing") }
-        guard let coding = Self.coding(of: TransferSyntax(uid)) else { throw Refusal(.unsupported, "there is no codec for its transfer syntax \(uid)") }
-        do { data = try PixelData(dataSet, frames: frames, frameLength: format.count * format.bitsAllocated / 8) } catch {
-            throw Refusal(.unreadable, error.message)
-        }
+        try self.init(format, TransferSyntax(uid)) { () throws(DICOMError) in try PixelData(dataSet, frames: frames, frameLength: format.frameLength) }!
+    }
+
+    /// Opens an image where its pixel data lie; nil where that does not tell its frames apart.
+    init?(_ place: PixelDataPlace, format: PixelFormat, frames: Int) throws(Refusal) {
+        try self.init(format, place.transferSyntax) { () throws(DICOMError) in try PixelData(place, frames: frames, frameLength: format.frameLength) }
+    }
+
+    private init?(_ format: PixelFormat, _ syntax: TransferSyntax, _ open: () throws(DICOMError) -> PixelData?) throws(Refusal) {
+        guard let coding = Self.coding(of: syntax) else { throw Refusal(.unsupported, "there is no codec for its transfer syntax \(syntax.uid)") }
+        let opened: PixelData?
+        do { opened = try open() } catch { throw Refusal(.unreadable, error.message) }
+        guard let data = opened else { return nil }
+        self.data = data
         guard data.isEncapsulated == (coding != .native) else { throw Refusal(.unreadable, "its pixel data are not encoded as its transfer syntax says") }
         self.format = format
         self.coding = coding
@@ -37,21 +47,14 @@ struct FramePixels {
         }
     }
 
-    /// A frame's stored words, column fastest, and where in them the samples lie; the first frame is number 0.
-    func words(ofFrame n: Int = 0) throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
-        var words = [UInt16](repeating: 0, count: format.count), found = format, refusal: Refusal?
-        words.withUnsafeMutableBufferPointer { words in
-            do throws(Refusal) { found = try decode(n, into: words) } catch { refusal = error }
-        }
-        if let refusal { throw refusal }
-        return (words, found)
-    }
-
-    private func decode(_ n: Int, into words: UnsafeMutableBufferPointer<UInt16>) throws(Refusal) -> PixelFormat {
+    /// Fills memory with a frame's stored words, column fastest; returns where in them the samples lie. The first frame is number 0.
+    func decode(_ n: Int, into words: UnsafeMutableBufferPointer<UInt16>) throws(Refusal) -> PixelFormat {
         if coding == .native, format.bitsAllocated == 16 {
             try dcmtk { () throws(DICOMError) in try data.copySamples(ofFrame: n, into: UnsafeMutableRawBufferPointer(words)) }
             return format
         }
+        // What a codec leaves out must not be what was in memory.
+        if coding == .jpeg || coding == .jpegLS { words.update(repeating: 0) }
         var bytes: [UInt8] = []
         try dcmtk { () throws(DICOMError) in bytes = try data.bytes(ofFrame: n) }
         return try decode(bytes, into: words)

@@ -31,13 +31,43 @@ struct HounsfieldScale: Hashable, Sendable {
         padding = value.map { min($0, limit ?? $0)...max($0, limit ?? $0) }
     }
 
-    /// Hounsfield units of every stored word, rounded, held between -1024 and the largest Int16.
-    func table(_ format: PixelFormat) -> [Int16] {
-        // In implicit VR a signed padding value may have been read as unsigned, or the other way round: compare values.
-        let padding = padding.map { range in
+    /// The values that lie outside the scan; in implicit VR a signed padding value may have been read as unsigned, or the other way round.
+    private func paddingValues(_ format: PixelFormat) -> ClosedRange<Int>? {
+        padding.map { range in
             let ends = [range.lowerBound, range.upperBound].map { format.value(UInt16(truncatingIfNeeded: $0 << (format.highBit + 1 - format.bitsStored))) }
             return ends.min()!...ends.max()!
         }
+    }
+
+    /// Puts Hounsfield units in the place of stored words, as `table` says them; false where that takes more than a sum of 16 bits.
+    ///
+    /// Five to ten times faster than a table: without a branch or a call, the compiler takes eight words at a time.
+    func move(_ words: UnsafeMutableBufferPointer<UInt16>, _ format: PixelFormat) -> Bool {
+        // Unsigned values of 16 bits are taken 32768 too small, and moved so much farther.
+        let isWide = !format.isSigned && format.bitsStored == 16, bias = isWide ? 1 << 15 : 0
+        guard slope == 1, format.highBit + 1 == format.bitsStored, let whole = Int(exactly: intercept), (-1 << 15...1 << 15).contains(whole),
+              let shift = Int16(exactly: whole + bias), shift <= Int16.max + Self.floorHU, let pixels = words.baseAddress else { return false }
+        let mask = UInt16(truncatingIfNeeded: 1 << format.bitsStored - 1)
+        let top = format.isSigned || isWide ? UInt16(1) << (format.bitsStored - 1) : 0, taken = isWide ? 0 : top
+        let lowest = shift > 0 ? Int16.min : Self.floorHU - shift, highest = shift > 0 ? Int16.max - shift : Int16.max
+        // Where nothing is padding, what is air already.
+        let padding = paddingValues(format), first = padding.map { Int16($0.lowerBound - bias) } ?? lowest, others = UInt16((padding?.count ?? 1) - 1)
+        let floor = Self.floorHU, count = words.count
+        var n = 0
+        while n < count {
+            let value = Int16(bitPattern: ((pixels[n] & mask) ^ top) &- taken)
+            let low = value < lowest ? lowest : value
+            let units = (low > highest ? highest : low) &+ shift
+            let bounded = units < floor ? floor : units
+            pixels[n] = UInt16(bitPattern: UInt16(bitPattern: value &- first) <= others ? floor : bounded)
+            n &+= 1
+        }
+        return true
+    }
+
+    /// Hounsfield units of every stored word, rounded, held between -1024 and the largest Int16.
+    func table(_ format: PixelFormat) -> [Int16] {
+        let padding = paddingValues(format)
         return (0...UInt16.max).map { word in
             let value = format.value(word)
             if padding?.contains(value) == true { return Self.floorHU }

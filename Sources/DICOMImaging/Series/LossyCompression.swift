@@ -12,8 +12,8 @@ public struct LossyCompression: Sendable, Hashable {
         self.methods = methods
     }
 
-    /// What an image says of itself, or else its transfer syntax does; nil where it never lost anything.
-    init?(_ dataSet: DataSet, format: PixelFormat) {
+    /// What an image says of itself, or else its transfer syntax does; nil where it never lost anything. `compressedLength`: of all its codestreams.
+    init?(_ dataSet: DataSet, format: PixelFormat, compressedLength: Int?) {
         let syntax = dataSet.transferSyntaxUID.flatMap { Self.methods[TransferSyntax($0)] }
         let flag = dataSet.string(.lossyImageCompression)
         guard flag == "01" || syntax?.isAlwaysLossy == true || syntax != nil && flag != "00" else { return nil }
@@ -22,7 +22,7 @@ public struct LossyCompression: Sendable, Hashable {
         guard let syntax, ratios.isEmpty || methods.isEmpty else { return }
         methods = [syntax.method]
         let frames = dataSet.integer(.numberOfFrames) ?? 1, pixels = format.count * format.bitsAllocated / 8 * max(frames, 1)
-        ratios = PixelData.compressedLength(of: dataSet).map { [(10 * Double(pixels) / Double($0)).rounded() / 10] } ?? []
+        ratios = compressedLength.map { [(10 * Double(pixels) / Double($0)).rounded() / 10] } ?? []
     }
 
     /// Of all steps together; 1 where nobody knows.

@@ -44,6 +44,9 @@ struct PixelFormat: Hashable, Sendable {
     /// Number of pixels of a frame.
     var count: Int { columns * rows }
 
+    /// Bytes of a frame that is not compressed.
+    var frameLength: Int { count * bitsAllocated / 8 }
+
     /// The value of a stored word: the bits up to High Bit, sign extended (PS3.5 8.1.1).
     func value(_ word: UInt16) -> Int {
         let bits = Int(word) >> (highBit + 1 - bitsStored) & (1 << bitsStored - 1)

@@ -14,13 +14,13 @@ enum StackSplit {
 
     /// All headers must have a position and directions.
     static func parts(of headers: [SliceHeader]) -> [Part] {
-        var grids: [Part] = []
+        var grids: [Part] = [], known: [Grid: Int] = [:]
         for (n, header) in headers.enumerated() {
-            if let grid = grids.firstIndex(where: { differences(header, headers[$0.indices[0]]).isEmpty }) {
-                grids[grid].indices.append(n)
-            } else {
-                grids.append(Part(indices: [n]))
-            }
+            let own = Grid(header)
+            let grid = known[own] ?? grids.prefix(maximumCompared).firstIndex { differences(header, headers[$0.indices[0]]).isEmpty } ?? grids.count
+            if grid == grids.count { grids.append(Part(indices: [])) }
+            grids[grid].indices.append(n)
+            known[own] = grid
         }
         if grids.count > 1 {
             let largest = grids.max { $0.indices.count < $1.indices.count }!.indices[0]
@@ -30,6 +30,18 @@ enum StackSplit {
             }
         }
         return grids.flatMap { split($0, headers) }
+    }
+
+    /// Of a series of more grids than any scan has, later ones are told apart by every digit: comparing all with all would take hours.
+    private static let maximumCompared = 64
+
+    private struct Grid: Hashable {
+        let rows, columns: Int?, pixelSpacingMM: SIMD2<Double>?, columnIndexDirection, rowIndexDirection: SIMD3<Double>?
+
+        init(_ header: SliceHeader) {
+            (rows, columns, pixelSpacingMM) = (header.rows, header.columns, header.pixelSpacingMM)
+            (columnIndexDirection, rowIndexDirection) = (header.columnIndexDirection, header.rowIndexDirection)
+        }
     }
 
     /// Why two slices cannot be of one stack.

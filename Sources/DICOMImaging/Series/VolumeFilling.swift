@@ -5,7 +5,8 @@ import Synchronization
 extension CTSeries {
     /// Hounsfield units of all slices in their order, column fastest, then row, then slice; on all cores.
     ///
-    /// Besides the result, each core holds one frame, its codestream, and an open file.
+    /// Frames are decoded into their place, and words become Hounsfield units there. Besides the result, each core holds a codestream
+    /// and an open file.
     static func voxels(_ slices: [CTSlice]) throws(Refusal) -> [Int16] {
         let plane = slices[0].format.count, tables = Tables()
         precondition(slices.allSatisfy { $0.format.count == plane })
@@ -18,11 +19,10 @@ extension CTSeries {
                 _ = try concurrently(shares(slices)) { share throws(Refusal) in
                     let pixels = try slices[share[0]].pixels()
                     for k in share {
-                        let (words, format) = try slices[k].named { () throws(Refusal) in try pixels.words(ofFrame: (slices[k].frame ?? 1) - 1) }
-                        tables.table(slices[k].scale, format).withUnsafeBufferPointer { table in
-                            words.withUnsafeBufferPointer { words in
-                                for n in 0..<plane { memory[k * plane + n] = table[Int(words[n])] }
-                            }
+                        let words = UnsafeMutableBufferPointer(rebasing: memory[k * plane..<(k + 1) * plane])
+                        try words.withMemoryRebound(to: UInt16.self) { words throws(Refusal) in
+                            let format = try slices[k].named { () throws(Refusal) in try pixels.decode((slices[k].frame ?? 1) - 1, into: words) }
+                            tables.convert(words, slices[k].scale, format)
                         }
                     }
                 }
@@ -54,7 +54,15 @@ private final class Tables: Sendable {
     /// A scale of its own for every slice would fill memory with tables, of 128 KB each.
     private static let maximumKept = 16
 
-    func table(_ scale: HounsfieldScale, _ format: PixelFormat) -> [Int16] {
+    /// Puts Hounsfield units in the place of stored words.
+    func convert(_ words: UnsafeMutableBufferPointer<UInt16>, _ scale: HounsfieldScale, _ format: PixelFormat) {
+        guard !scale.move(words, format) else { return }
+        table(scale, format).withUnsafeBufferPointer { table in
+            for n in words.indices { words[n] = UInt16(bitPattern: table[Int(words[n])]) }
+        }
+    }
+
+    private func table(_ scale: HounsfieldScale, _ format: PixelFormat) -> [Int16] {
         let key = Key(scale: scale, format: format)
         if let table = known.withLock({ $0[key] }) { return table }
         let table = scale.table(format)
@@ -70,6 +78,7 @@ extension CTSlice {
     /// The pixels of its image, which is opened anew.
     fileprivate func pixels() throws(Refusal) -> FramePixels {
         try named { () throws(Refusal) in
+            if let pixels = try place.flatMap({ place throws(Refusal) in try FramePixels(place, format: format, frames: frameCount) }) { return pixels }
             guard let dataSet = try? open(path) else { throw Refusal(.unreadable, "its file can no longer be read") }
             return try FramePixels(dataSet, format: format, frames: frameCount)
         }

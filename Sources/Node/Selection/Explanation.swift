@@ -78,12 +78,12 @@ public struct Explanation: Sendable, Codable {
         }
         do {
             let wanted = decision.instances.map(Set.init)
-            let volume = try CTSeries.read(paths: found.instances.filter { wanted?.contains($0.header.sopInstanceUID.string) ?? true }.map(\.path))
+            let volume = try CTSeries.read(found.instances.filter { wanted?.contains($0.header.sopInstanceUID.string) ?? true })
             series.volume = VolumeSummary(volume)
             series.leftOut = volume.warnings
         } catch {
             if record.templateSet != nil { series.verdict = .refused }
-            series.reason += " " + ((error as? ImagingError)?.message ?? "\(error)")
+            series.reason += " " + error.message
             return (series, nil)
         }
         guard let rule = decision.rule, rule.templateSet != nil else { return (series, nil) }
@@ -131,8 +131,7 @@ public struct VolumeSummary: Sendable, Codable {
         rowIndexDirection = list(geometry.rowIndexDirection)
         instances = series.instances.count
         isLossy = series.isLossy
-        smallestHU = Int(series.volume.voxels.min() ?? 0)
-        largestHU = Int(series.volume.voxels.max() ?? 0)
+        (smallestHU, largestHU) = series.volume.range
     }
 }
 

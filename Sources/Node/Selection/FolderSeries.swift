@@ -5,11 +5,9 @@ import Foundation
 /// The instances in a folder, grouped into series as the node would.
 public struct FolderSeries: Sendable {
     public let seriesInstanceUID, studyInstanceUID: UID
-    /// Files and headers of its instances, sorted by path.
-    public internal(set) var instances: [(path: String, header: SliceHeader)]
+    /// Its instances, sorted by path.
+    public internal(set) var instances: [InstanceFile]
 
-    /// The files of its instances.
-    public var paths: [String] { instances.map(\.path) }
     /// Whether it holds anything that a volume could be made of.
     public var holdsCT: Bool { instances.contains { Ingest.refusal(of: $0.header) == nil } }
 
@@ -21,22 +19,27 @@ public struct FolderSeries: Sendable {
         public var unreadable: [(name: String, reason: String)] = []
     }
 
-    /// Reads the headers of DICOM files. The same instance twice counts once, as it does when it is received twice.
+    /// Reads the headers of DICOM files, on all cores. The same instance twice counts once, as it does when it is received twice.
     public static func group(_ paths: [String]) -> Listing {
         var found: [Key: FolderSeries] = [:]
         var listing = Listing()
-        for path in paths {
+        let files = concurrently(paths) { path in
+            Result {
+                var patient = ""
+                let file = try InstanceFile(path: path) { patient = patientDigest(of: $0) }
+                return (file: file, key: Key(series: file.header.seriesInstanceUID, study: file.header.studyInstanceUID, patient: patient))
+            }
+        }
+        for (path, file) in zip(paths, files) {
             do {
-                let dataSet = try DataSet(contentsOf: path, stoppingBefore: .pixelData), header = try SliceHeader(dataSet)
-                let key = Key(series: header.seriesInstanceUID, study: header.studyInstanceUID, patient: patientDigest(of: dataSet))
-                found[key, default: FolderSeries(
-                    seriesInstanceUID: key.series, studyInstanceUID: key.study, instances: [])].instances.append((path, header))
+                let (file, key) = try file.get()
+                found[key, default: FolderSeries(seriesInstanceUID: key.series, studyInstanceUID: key.study, instances: [])].instances.append(file)
             } catch {
                 // The folder's name may be anything, a patient's too.
                 listing.unreadable.append((URL(fileURLWithPath: path).lastPathComponent, "\(error)".replacing("\(path): ", with: "")))
             }
         }
-        listing.series = found.values.sorted { ($0.seriesInstanceUID.string, $0.paths[0]) < ($1.seriesInstanceUID.string, $1.paths[0]) }
+        listing.series = found.values.sorted { ($0.seriesInstanceUID.string, $0.instances[0].path) < ($1.seriesInstanceUID.string, $1.instances[0].path) }
         return listing
     }
 

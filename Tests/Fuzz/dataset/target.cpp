@@ -72,10 +72,11 @@ void copy(cdcmtk_item *source) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
     static MemoryFile in, out;
     in.fill(bytes, count);
+    size_t end = 0;
     // The header alone, as at receipt; then all of it, as in the worker.
     for (const int stops : {1, 0}) {
         cdcmtk_error error = {};
-        cdcmtk_file *file = cdcmtk_file_load(in.path.c_str(), stops, 0x7FE0, 0x0010, &error);
+        cdcmtk_file *file = cdcmtk_file_load(in.path.c_str(), stops, 0x7FE0, 0x0010, &end, &error);
         if (file == nullptr) {
             if (error.code == 0 || error.message[0] == 0) abort(); // refused without a reason
             continue;
@@ -88,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
         cdcmtk_file_free(file);
     }
     // From memory, as the receiver reads a header and a service its data set.
-    if (cdcmtk_file *file = cdcmtk_file_load_start(bytes, count, 0x7FE0, 0x0010)) {
+    if (cdcmtk_file *file = cdcmtk_file_load_start(bytes, count, 0x7FE0, 0x0010, &end)) {
         read(file, cdcmtk_file_dataset(file), 0);
         cdcmtk_file_free(file);
     }

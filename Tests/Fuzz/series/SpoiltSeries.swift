@@ -1,59 +1,65 @@
 import DICOMCore
+import DICOMImaging
 import Foundation
 import NodeTesting
 
-/// A small CT series whose files are spoilt and mended, over and over.
+/// A small CT series, of which some files are replaced by spoilt ones, over and over.
+///
+/// The sound files' headers are read once: most of a run's time goes to what is spoilt.
 struct SpoiltSeries {
     let paths: [String]
-    private let sound: [[UInt8]]
+    private let sound: [(file: InstanceFile, bytes: [UInt8])]
 
-    /// Writes a phantom; `transcode` turns each file into the encoding wanted.
-    init(in folder: URL, transcode: (String) throws -> Void) throws {
-        let phantom = Phantom(name: folder.lastPathComponent, columns: 16, rows: 16, slices: 6, spacingMM: [12, 12, 40])
-        paths = try phantom.write(into: folder)
-        for path in paths { try transcode(path) }
-        sound = try paths.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) }
+    init(_ paths: [String]) throws {
+        self.paths = paths
+        sound = try paths.map { (try InstanceFile(path: $0), [UInt8](try Data(contentsOf: URL(filePath: $0)))) }
     }
 
-    /// Spoils one to three files and returns which.
-    func spoil(_ random: inout Seeded) throws -> [Int] {
-        var victims: [Int] = []
+    /// The files with one to three of them spoilt. A spoilt one is written beside the sound one.
+    func spoilt(_ random: inout Seeded) throws -> [String] {
+        var paths = paths
         for _ in 0..<Int.random(in: 1...3, using: &random) {
-            let victim = Int.random(in: paths.indices, using: &random)
-            victims.append(victim)
+            let victim = Int.random(in: paths.indices, using: &random), path = self.paths[victim] + ".spoilt"
+            if paths[victim] != path { try Self.write(sound[victim].bytes, to: path) }
+            paths[victim] = path
             // A file whose bytes are broken already may not be readable any more.
-            if Int.random(in: 0..<4, using: &random) > 0 { try? spoilElements(of: victim, &random) }
-            if Int.random(in: 0..<3, using: &random) == 0 { try spoilBytes(of: victim, &random) }
+            if Int.random(in: 0..<4, using: &random) > 0 { try? Self.spoilElements(of: path, &random) }
+            if Int.random(in: 0..<3, using: &random) == 0 { try Self.spoilBytes(of: path, &random) }
         }
-        return victims
+        return paths
     }
 
-    func mend(_ victims: [Int]) throws {
-        for victim in Set(victims) { try write(sound[victim], to: paths[victim]) }
+    /// Headers of such files: read already where they are the sound ones.
+    func files(_ paths: [String]) throws -> [InstanceFile] {
+        try zip(paths, sound).map { path, sound in path == sound.file.path ? sound.file : try InstanceFile(path: path) }
     }
 
-    private func write(_ bytes: [UInt8], to path: String) throws {
+    private static func write(_ bytes: [UInt8], to path: String) throws {
         let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
         defer { close(file) }
         guard file >= 0, Glibc.write(file, bytes, bytes.count) == bytes.count else { throw Expired("\(path) cannot be written") }
     }
 
     /// Gives elements values that no device should write: the file stays readable, what it says of its image lies.
-    private func spoilElements(of victim: Int, _ random: inout Seeded) throws {
-        let set = try DataSet(contentsOf: paths[victim])
+    private static func spoilElements(of path: String, _ random: inout Seeded) throws {
+        let set = try DataSet(contentsOf: path)
+        // A multi-frame image says most of it in its functional groups.
+        let groups = [DICOMCore.Tag.perFrameFunctionalGroupsSequence, .sharedFunctionalGroupsSequence].flatMap(set.items)
+        let inner = [DICOMCore.Tag.planePositionSequence, .planeOrientationSequence, .pixelMeasuresSequence, .pixelValueTransformationSequence]
+        let places = [set] + groups.flatMap { group in inner.flatMap(group.items) }
         for _ in 0..<Int.random(in: 1...3, using: &random) {
-            let (tag, values) = Self.lies.randomElement(using: &random)!
+            let (tag, values) = lies.randomElement(using: &random)!
+            let place = places.filter { $0.contains(tag) }.randomElement(using: &random) ?? set
             switch Int.random(in: 0..<8, using: &random) {
-            case 0: set.remove(tag)
-            case 1: try? set.set(tag, "")
+            case 0: place.remove(tag)
+            case 1: try? place.set(tag, "")
             // Longer or shorter than rows and columns say, or odd.
             case 2: try? set.set(.pixelData, bytes: [UInt8](repeating: 7, count: [0, 1, 2, 511, 513, 1024].randomElement(using: &random)!))
-            default: try? Self.set(tag, values.randomElement(using: &random)!, in: set)
+            default: try? Self.set(tag, values.randomElement(using: &random)!, in: place)
             }
         }
-        let path = paths[victim] + ".new"
-        try set.write(to: path, transferSyntax: set.transferSyntaxUID.map { TransferSyntax($0) } ?? .explicitVRLittleEndian)
-        guard rename(path, paths[victim]) == 0 else { throw Expired("\(path) cannot be renamed") }
+        try set.write(to: path + ".new", transferSyntax: set.transferSyntaxUID.map { TransferSyntax($0) } ?? .explicitVRLittleEndian)
+        guard rename(path + ".new", path) == 0 else { throw Expired("\(path) cannot be renamed") }
     }
 
     /// By its text where the VR has any, else by its number.
@@ -64,10 +70,10 @@ struct SpoiltSeries {
     }
 
     /// Bytes changed, cut out, doubled or cut off, anywhere behind the preamble.
-    private func spoilBytes(of victim: Int, _ random: inout Seeded) throws {
-        var bytes = [UInt8](try Data(contentsOf: URL(filePath: paths[victim])))
+    private static func spoilBytes(of path: String, _ random: inout Seeded) throws {
+        var bytes = [UInt8](try Data(contentsOf: URL(filePath: path)))
         Spoiling.spoil(&bytes, from: 132, &random)
-        try write(bytes, to: paths[victim])
+        try write(bytes, to: path)
     }
 
     /// What each element of an image's geometry and pixels may be made to say.
