@@ -29,9 +29,9 @@ struct SpoiltSeries {
         return paths
     }
 
-    /// Headers of such files: read already where they are the sound ones.
-    func files(_ paths: [String]) throws -> [InstanceFile] {
-        try zip(paths, sound).map { path, sound in path == sound.file.path ? sound.file : try InstanceFile(path: path) }
+    /// Headers of such files: read already where they are the sound ones. Those that have none are left out, as where a folder is grouped.
+    func files(_ paths: [String]) -> [Result<InstanceFile, any Error>] {
+        zip(paths, sound).map { path, sound in path == sound.file.path ? .success(sound.file) : Result { try InstanceFile(path: path) } }
     }
 
     private static func write(_ bytes: [UInt8], to path: String) throws {
