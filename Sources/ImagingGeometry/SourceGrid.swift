@@ -179,14 +179,18 @@ extension SourceGrid {
         guard !isRegular else { return SourceProbabilities(grid: self, voxels: map.voxels) }
         let plane = columns * rows
         var result = mask.voxels.map { $0 == 0 ? 0 : ProbabilityMap.inside }
-        workingPlanes.carry(to: planes, isEmpty: { $0 < map.voxels.box.lower.z || $0 > map.voxels.box.upper.z }, load: { slice, into in
-            for (n, value) in map.voxels.plane(slice).enumerated() { into[n] = Float(value) }
-        }, store: { slice, from in
-            for n in 0..<plane where !from[n].isNaN {
-                let value = UInt8(from[n].rounded())
-                result[slice * plane + n] = mask.voxels[slice * plane + n] == 0 ? min(value, ProbabilityMap.inside - 1) : max(value, ProbabilityMap.inside)
-            }
-        })
+        result.withUnsafeMutableBufferPointer { result in
+            // Threads write planes of their own.
+            nonisolated(unsafe) let result = result
+            workingPlanes.carry(to: planes, isEmpty: { $0 < map.voxels.box.lower.z || $0 > map.voxels.box.upper.z }, load: { slice, into in
+                for (n, value) in map.voxels.plane(slice).enumerated() { into[n] = Float(value) }
+            }, store: { slice, from in
+                for n in 0..<plane where !from[n].isNaN {
+                    let value = UInt8(from[n].rounded())
+                    result[slice * plane + n] = mask.voxels[slice * plane + n] == 0 ? min(value, ProbabilityMap.inside - 1) : max(value, ProbabilityMap.inside)
+                }
+            })
+        }
         return SourceProbabilities(grid: self, voxels: BoxedVoxels(size: [columns, rows, slices], voxels: result))
     }
 

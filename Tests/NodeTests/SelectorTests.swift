@@ -139,7 +139,7 @@ private struct Study {
         try study.look(at: start + 6)
         try study.look(at: start + 60)
         let first = try #require(try study.store.claimJob(alive: [], at: start + 61))
-        try study.store.finish(job: first.id, .succeeded(results: [], destinations: [], report: "{}"), at: start + 62)
+        try study.store.finish(job: first.id, .succeeded(results: [], deliveries: [], report: "{}"), at: start + 62)
         try study.arrive("thin", thickness: 1, at: start + 100)
         try study.look(at: start + 106)
         let late = try #require(try study.store.claimJob(alive: [], at: start + 107))
