@@ -77,5 +77,5 @@ private func ctFiles(in folder: String, series: String?) throws -> [String] {
     guard let found = FolderSeries.group(files).series.first(where: { $0.seriesInstanceUID.string == series }) else {
         throw CommandFailure(.noInput, "\(folder) holds no series \(series).")
     }
-    return found.paths
+    return found.instances.map(\.path)
 }

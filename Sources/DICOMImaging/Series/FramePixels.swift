@@ -47,6 +47,16 @@ struct FramePixels {
         }
     }
 
+    /// A frame's stored words, column fastest, and where in them the samples lie; the first frame is number 0.
+    func words(ofFrame n: Int) throws(Refusal) -> (words: [UInt16], format: PixelFormat) {
+        var words = [UInt16](repeating: 0, count: format.count), found = format, refusal: Refusal?
+        words.withUnsafeMutableBufferPointer { words in
+            do throws(Refusal) { found = try decode(n, into: words) } catch { refusal = error }
+        }
+        if let refusal { throw refusal }
+        return (words, found)
+    }
+
     /// Fills memory with a frame's stored words, column fastest; returns where in them the samples lie. The first frame is number 0.
     func decode(_ n: Int, into words: UnsafeMutableBufferPointer<UInt16>) throws(Refusal) -> PixelFormat {
         if coding == .native, format.bitsAllocated == 16 {

@@ -69,7 +69,7 @@ public struct ConversionJob {
     private func readScan(for files: [GivenFile]) throws -> (CTSeries, DataSet) {
         var paths = scan
         if let wanted = Set(files.compactMap(\.seriesInstanceUID)).first, let found = FolderSeries.group(scan).series.first(where: { $0.seriesInstanceUID == wanted && $0.holdsCT }) {
-            paths = found.paths
+            paths = found.instances.map(\.path)
         }
         let series = try CTSeries.read(paths: paths)
         return (series, try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData))
