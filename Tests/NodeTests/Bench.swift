@@ -118,9 +118,9 @@ struct Bench {
             mask: Mask(geometry: geometry, voxels: [UInt8](repeating: 1, count: 16)))
         let context = ResultContext(
             softwareVersion: "0", models: [], templateSet: "head-neck", templateSetVersion: "1", deviceSerialNumber: "TEST", contentDate: Date())
-        let segmentation = try SegmentationWriter.make(ContouredSeries(segments: [brain], series: series, source: source, context: context)).dataSet
-        try segmentation.set(.sopInstanceUID, "1.5")
-        try change(segmentation)
+        let segmentation = try SegmentationWriter.make(ContouredSeries(segments: [brain], series: series, source: source, context: context))
+        try segmentation.dataSet.set(.sopInstanceUID, "1.5")
+        try change(segmentation.dataSet)
         try segmentation.write(to: made)
         let report = JobReport(
             software: "", seriesInstanceUID: "1.2", studyInstanceUID: "1.3", slices: 1, isLossy: false, warnings: [], templateSet: "", models: [],
