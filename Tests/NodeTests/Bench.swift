@@ -102,14 +102,14 @@ struct Bench {
                 series: series.id, lastArrival: series.lastArrival, evidence: "{}", templateSet: "head-neck", maximumAttempts: attempts, at: now))
     }
 
-    /// A script that puts a SEG of the job's instance into the output folder and reports it; `change` may spoil it.
-    func scriptThatMakesASegmentation(reported: String = "1.5", change: (DataSet) throws -> Void = { _ in }) throws -> String {
+    /// A script that puts a SEG of one of the job's instances into the output folder and reports it; `change` may spoil it.
+    func scriptThatMakesASegmentation(of sop: String = "1.1", z: Double = 0, reported: String = "1.5", change: (DataSet) throws -> Void = { _ in }) throws -> String {
         let made = folder.root.appending(path: "made.dcm").path, ct = folder.instances.appending(path: "1.2/1.1.dcm").path
-        let source = try Self.dataSet(sop: "1.1"), geometry = VolumeGeometry(size: [4, 4, 1], spacingMM: .one, originLPS: .zero)
+        let source = try Self.dataSet(sop: sop, z: z), geometry = VolumeGeometry(size: [4, 4, 1], spacingMM: .one, originLPS: [0, 0, z])
         try FileManager.default.createDirectory(at: folder.instances.appending(path: "1.2"), withIntermediateDirectories: true)
         try source.write(to: ct)
         let series = CTSeries(
-            instances: [SourceInstance(sopInstanceUID: UID("1.1")!, sopClassUID: SOPClass.ctImageStorage, path: ct)],
+            instances: [SourceInstance(sopInstanceUID: UID(sop)!, sopClassUID: SOPClass.ctImageStorage, path: ct)],
             volume: Volume(geometry: geometry, voxels: [Int16](repeating: 0, count: 16)), studyInstanceUID: UID("1.3")!, seriesInstanceUID: UID("1.2")!,
             frameOfReferenceUID: UID("1.4")!)
         let brain = ResultSegment(

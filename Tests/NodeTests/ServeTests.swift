@@ -67,7 +67,7 @@ final class RunningNode: Sendable {
     @Test func aSeriesBecomesAJobAndItsResultReachesTheArchive() async throws {
         let archive = try Receiver()
         let bench = try Bench(Self.quick(archive: archive.port))
-        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation(of: "1.1.1", z: 1))
         try send(slices([1, 2, 3, 4, 5]), to: node.port)
         let job = try await eventually("the delivery") { try bench.store.jobs().first { $0.sent == 1 } }
         #expect(job.state == .succeeded && job.instances == 5)
@@ -84,14 +84,14 @@ final class RunningNode: Sendable {
         await node.stop()
         #expect(try bench.store.jobs().map(\.state) == [.queued])
         #expect(try bench.store.jobs().map(\.attempts) == [0], "a stop in good order costs no attempt")
-        node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation(of: "1.1.1", z: 1))
         _ = try await eventually("the result") { try bench.store.jobs(states: [.succeeded]).first }
         await node.stop()
     }
 
     @Test func lateSlicesMakeASupersedingJob() async throws {
         let bench = try Bench(Self.quick())
-        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation(of: "1.1.1", z: 1))
         try send(slices([1, 2, 3, 4, 5]), to: node.port)
         _ = try await eventually("the first job") { try bench.store.jobs(states: [.succeeded]).first }
         try send(slices([6]), to: node.port)
@@ -105,7 +105,7 @@ final class RunningNode: Sendable {
 
     @Test func aGapIsWaitedForAndThenHandedOn() async throws {
         let bench = try Bench(Self.quick())
-        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation())
+        let node = try await RunningNode(bench, worker: bench.scriptThatMakesASegmentation(of: "1.1.1", z: 1))
         try send(slices([1, 2, 3, 7, 8, 9]), to: node.port)
         let job = try await eventually("the job") { try bench.store.jobs(states: [.succeeded]).first }
         #expect(try bench.store.job(job.id).evidence?.contains("\"gap\":") == true)
