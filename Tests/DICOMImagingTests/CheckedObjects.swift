@@ -11,24 +11,56 @@ final class CheckedObjects {
     let check: ObjectCheck
     let objects: [ObjectCheck.Object]
 
-    init(_ stack: MeasurementTests.Stack, options: StructureSetOptions = .init(), segmentation: SegmentationOptions = .init()) throws {
-        folder = try Places.temporaryFolder()
-        let contoured = try MeasurementTests.contoured(stack.series(in: folder))
-        let ct = folder.appending(path: "ct")
-        let paths = try FileManager.default.contentsOfDirectory(atPath: ct.path).sorted().map { ct.appending(path: $0).path }
+    convenience init(_ stack: MeasurementTests.Stack, options: StructureSetOptions = .init(), segmentation: SegmentationOptions = .init()) throws {
+        let folder = try Places.temporaryFolder()
+        var contoured = try MeasurementTests.contoured(stack.series(in: folder))
+        if segmentation.form == .fractional {
+            var segments = contoured.segments
+            segments[0].probabilities = segments[0].mask.map(Self.blurred)
+            contoured = try ContouredSeries(segments: segments, series: contoured.series, source: contoured.source, context: contoured.context)
+        }
         let seg = try SegmentationWriter.make(contoured, segmentation)
-        let made: [(ResultKind, ResultObject)] = [
+        try self.init(in: folder, [
             (.segmentation, seg), (.structureSet, try StructureSetWriter.make(contoured, options)),
             (.measurements, try MeasurementWriter.make(contoured, segmentation: seg)),
             (.summary, try SummaryWriter.make(contoured)), (.document, try DocumentWriter.make(contoured)),
-        ] + (try OverlayWriter.make(contoured).map { (.overlay, $0) })
-        let folder = folder
+        ] + (try OverlayWriter.make(contoured).map { (.overlay, $0) }))
+    }
+
+    /// A label map of more structures than a byte can number, alone.
+    static func wideLabelMap() throws -> CheckedObjects {
+        let folder = try Places.temporaryFolder()
+        let phantom = Phantom(name: "wide", columns: 17, rows: 17, slices: 3, spacingMM: [12, 12, 3])
+        let paths = try phantom.write(into: folder.appending(path: "ct")), series = try CTSeries.read(paths: paths)
+        let segments = (1...256).map { number in
+            var mask = Mask(empty: series.grid.working)
+            mask.voxels[number] = 1
+            return ResultFixture.segment("Structure_\(number)", mask)
+        }
+        let source = try DataSet(contentsOf: paths[0], stoppingBefore: .pixelData)
+        let contoured = try ContouredSeries(segments: segments, series: series, source: source, context: ResultFixture.context)
+        return try CheckedObjects(in: folder, [(.segmentation, SegmentationWriter.make(contoured, .init(form: .labelmap)))])
+    }
+
+    /// The objects of a series in the folder's `ct`, written.
+    private init(in folder: URL, _ made: [(ResultKind, ResultObject)]) throws {
+        self.folder = folder
+        let ct = folder.appending(path: "ct")
         objects = try made.map { kind, object in
             let path = folder.appending(path: "\(kind.rawValue) \(object.sopInstanceUID).dcm").path
             try object.write(to: path)
             return .init(path: path, kind: kind, sopClassUID: object.sopClassUID.string, sopInstanceUID: object.sopInstanceUID.string)
         }
-        check = try ObjectCheck(sourcePaths: paths)
+        check = try ObjectCheck(sourcePaths: FileManager.default.contentsOfDirectory(atPath: ct.path).sorted().map { ct.appending(path: $0).path })
+    }
+
+    /// Probabilities of which a mask is the upper half, some on the slices beside it.
+    private static func blurred(_ mask: Mask) -> ProbabilityMap {
+        let plane = mask.geometry.size.x * mask.geometry.size.y
+        return ProbabilityMap(geometry: mask.geometry, voxels: mask.voxels.indices.map { at in
+            if mask.voxels[at] == 1 { return 200 }
+            return [at - plane, at + plane].contains { mask.voxels.indices.contains($0) && mask.voxels[$0] == 1 } ? 90 : 0
+        })
     }
 
     /// The series of the SEG, for a mutation that takes it.

@@ -86,13 +86,13 @@ extension Mutation {
         },
     ]
 
+    /// Of a SEG with a frame for each segment.
     static let segmentation: [Mutation] = [
         .seg("its Segmentation Type is not of its SOP class") { try $0.set(.segmentationType, "LABELMAP") },
         .seg("it has 2 items of shared functional groups, not one") { _ = try $0.addItem(.sharedFunctionalGroupsSequence) },
+        .seg("its bits are not those of Segmentation Type ") { try $0.set(.bitsAllocated, 16) },
         .seg("Number of Frames is 3, but there are") { try $0.set(.numberOfFrames, 3) },
         .seg("items of per-frame functional groups") { _ = try $0.addItem(.perFrameFunctionalGroupsSequence) },
-        .seg("its bits are not those of Segmentation Type BINARY") { try $0.set(.highBit, 7) },
-        .seg("its bits are not those of Segmentation Type FRACTIONAL") { try $0.set(.segmentationType, "FRACTIONAL") },
         .seg("its pixels are not single unsigned numbers") { try $0.set(.pixelRepresentation, 1) },
         .seg("its Photometric Interpretation is not that of a segmentation") { try $0.set(.photometricInterpretation, "MONOCHROME1") },
         .seg("it has no pixel data") { $0.remove(.pixelData) },

@@ -7,9 +7,9 @@ import Testing
 
 /// The node's check of what it sends: sound objects of every kind and geometry pass, and each rule refuses what breaks it.
 @Suite struct ObjectCheckTests {
-    @Test(arguments: MeasurementTests.Stack.all)
-    func soundObjectsPassWhateverTheSlices(stack: MeasurementTests.Stack) throws {
-        let made = try CheckedObjects(stack)
+    @Test(arguments: MeasurementTests.Stack.all, [SegmentationOptions(), .init(form: .labelmap), .init(form: .fractional)])
+    func soundObjectsPassWhateverTheSlices(stack: MeasurementTests.Stack, segmentation: SegmentationOptions) throws {
+        let made = try CheckedObjects(stack, segmentation: segmentation)
         try made.check.verify(made.objects)
         for object in made.objects where object.kind != .measurements { try made.check.verify([object]) }
         // The report refers to a SEG that is not of this job then.
@@ -20,22 +20,45 @@ import Testing
         var options = StructureSetOptions()
         options.implicitVR = true
         options.holes = .xor
-        let made = try CheckedObjects(MeasurementTests.Stack.all[1], options: options, segmentation: .init(emptyFrames: true))
-        try made.check.verify(made.objects)
+        for form in SegmentationOptions.Form.allCases {
+            let made = try CheckedObjects(MeasurementTests.Stack.all[1], options: options, segmentation: .init(form: form, emptyFrames: true))
+            try made.check.verify(made.objects)
+        }
+        let wide = try CheckedObjects.wideLabelMap()
+        try wide.check.verify(wide.objects)
     }
 
     @Test func everyBrokenRuleIsRefusedWithItsReason() throws {
         let made = try CheckedObjects(MeasurementTests.Stack.all[0])
         CheckedObjects.segSeries.withLock { $0 = try? DataSet(contentsOf: made.objects[0].path).string(.seriesInstanceUID) }
-        for mutation in Mutation.encoding + Mutation.common + Mutation.segmentation + Mutation.structureSet + Mutation.report + Mutation.captures {
-            let objects = try made.spoilt(mutation)
+        refuses(Mutation.encoding + Mutation.common + Mutation.segmentation + Mutation.binary + Mutation.structureSet + Mutation.report + Mutation.captures, made)
+    }
+
+    @Test(arguments: [false, true])
+    func everyBrokenRuleOfOtherSegmentationsIsRefusedWithItsReason(emptyFrames: Bool) throws {
+        func made(_ form: SegmentationOptions.Form) throws -> CheckedObjects {
+            try CheckedObjects(MeasurementTests.Stack.all[0], segmentation: .init(form: form, emptyFrames: emptyFrames))
+        }
+        refuses(Mutation.segmentation + Mutation.fractional, try made(.fractional))
+        refuses(Mutation.labelMap + Mutation.narrowLabelMap, try made(.labelmap))
+        if emptyFrames {
+            refuses(Mutation.segmentation + Mutation.binary, try made(.binary))
+        } else {
+            refuses(Mutation.labelMap + Mutation.wideLabelMap, try CheckedObjects.wideLabelMap())
+        }
+    }
+
+    private func refuses(_ mutations: [Mutation], _ made: CheckedObjects) {
+        for mutation in mutations {
             do {
-                try made.check.verify(objects)
+                try made.check.verify(made.spoilt(mutation))
                 Issue.record("\(mutation.name): let through")
-            } catch {
+            } catch let error as ImagingError {
                 #expect(error.code == .unsound)
                 #expect(error.message.contains("\(mutation.rule)") && error.message.hasPrefix("\(mutation.kind.rawValue) "), "\(mutation.name): \(error)")
                 for value in ["OTHER", "PHANTOM", "A-2"] where !mutation.rule.contains(value) { #expect(!error.message.contains(value), "\(error)") }
+            } catch {
+                Issue.record("\(mutation.name): not made: \(error)")
             }
         }
     }

@@ -9,7 +9,9 @@ extension ObjectCheck {
         let count = d.text(.numberOfFrames).flatMap { Int($0) } ?? -1
         try demand(count > 0 && count == frames.count, "Number of Frames is \(count), but there are \(frames.count) items of per-frame functional groups")
         try verifyPixels(d, type, frames: count)
+        try verifyForm(d, type)
         let segments = try verifySegments(d, isLabelMap: isLabelMap)
+        try verifyValues(d, type, segments, frames: count)
         try verifyFrames(d, frames, shared[0], segments, isLabelMap: isLabelMap)
     }
 
@@ -24,9 +26,49 @@ extension ObjectCheck {
         }
         try demand(allowed.contains(bits) && word(.bitsStored) == bits && word(.highBit) == bits - 1, "its bits are not those of Segmentation Type \(type)")
         try demand(word(.samplesPerPixel) == 1 && word(.pixelRepresentation) == 0, "its pixels are not single unsigned numbers")
-        try demand(d.text(.photometricInterpretation) == "MONOCHROME2" || type == "LABELMAP" && d.text(.photometricInterpretation) == "PALETTE COLOR",
-                   "its Photometric Interpretation is not that of a segmentation")
+        try demand(d.text(.photometricInterpretation) == "MONOCHROME2", "its Photometric Interpretation is not that of a segmentation")
         try verifyPixelLength(d, frames: frames, bits: bits)
+    }
+
+    /// What a form alone states (PS3.3 table C.8.20-2).
+    private func verifyForm(_ d: EncodedItem, _ type: String) throws(Breach) {
+        let fraction = d.text(.segmentationFractionalType)
+        if type == "FRACTIONAL" {
+            try demand(fraction == "PROBABILITY" || fraction == "OCCUPANCY", "its Segmentation Fractional Type is neither PROBABILITY nor OCCUPANCY")
+            try demand(d.words(.maximumFractionalValue).count == 1 && 1...255 ~= d.words(.maximumFractionalValue)[0], "its Maximum Fractional Value is not from 1 to 255")
+        } else {
+            try demand(fraction == nil && d.find(.maximumFractionalValue) == nil, "it says how fractions are meant, but holds none")
+        }
+        guard type == "LABELMAP" else { return }
+        try demand(d.text(.segmentsOverlap) == "NO", "its segments overlap, which those of a label map cannot")
+        // Readers take the segment of that number for no structure.
+        try demand(d.words(.pixelPaddingValue) == [0], "its Pixel Padding Value is not the number of its background, 0")
+    }
+
+    /// No fraction is above the greatest, and every number in a label map is a segment's (PS3.3 C.8.20.2.3).
+    private func verifyValues(_ d: EncodedItem, _ type: String, _ segments: Set<Int>, frames: Int) throws(Breach) {
+        let greatest = type == "FRACTIONAL" ? d.words(.maximumFractionalValue)[0] : 0
+        guard type == "LABELMAP" || type == "FRACTIONAL" && greatest < 255 else { return }
+        // The worker writes none, and to look at them would take a codec.
+        guard let index = d.find(.pixelData), d.object.nodes[index].end == index + 1 else { throw Breach("its pixels are compressed") }
+        let node = d.object.nodes[index], bits = d.words(.bitsAllocated)[0]
+        try demand(bits == 8 || node.vr == VR.ow, "its pixels of 16 bits are written with VR \(VR.name(node.vr))")
+        let count = d.words(.rows)[0] * d.words(.columns)[0] * frames, bytes = d.object.bytes(of: node)
+        var isUsed = [Bool](repeating: false, count: 1 << bits)
+        isUsed.withUnsafeMutableBufferPointer { isUsed in
+            if bits == 8 {
+                for n in 0..<count { isUsed[Int(bytes[n])] = true }
+            } else {
+                for n in 0..<count { isUsed[Int(UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: n * 2, as: UInt16.self)))] = true }
+            }
+        }
+        for value in isUsed.indices where isUsed[value] {
+            if type == "LABELMAP" {
+                try demand(segments.contains(value), "a pixel is \(value), which no segment describes")
+            } else {
+                try demand(value <= greatest, "a pixel is \(value), above its Maximum Fractional Value")
+            }
+        }
     }
 
     /// Native pixel data hold as many bits as rows, columns and frames need; encapsulated ones a fragment a frame at least.
@@ -49,15 +91,19 @@ extension ObjectCheck {
         let first = isLabelMap && numbers.first == 0 ? 0 : 1
         try demand(!numbers.isEmpty && numbers == Array(first..<first + numbers.count), "its segments are not numbered 1, 2, 3 ...")
         var tracking: Set<String> = []
-        for (number, segment) in zip(numbers, segments) where number > 0 {
+        for (number, segment) in zip(numbers, segments) {
             try demand(segment.text(.segmentLabel) != nil, "segment \(number) has no label")
             try demand(segment.text(.segmentAlgorithmType) == "AUTOMATIC", "segment \(number) is not marked AUTOMATIC")
             try demand(segment.text(.segmentAlgorithmName) != nil, "segment \(number) names no algorithm")
-            guard let uid = segment.text(.trackingUID), segment.text(.trackingID) != nil else { throw Breach("segment \(number) has no tracking identifier") }
-            try demand(tracking.insert(uid).inserted, "segment \(number) has the Tracking UID of another")
             for tag: Tag in [.segmentedPropertyCategoryCodeSequence, .segmentedPropertyTypeCodeSequence] {
                 try demand(segment.items(tag).count == 1, "segment \(number) has no single item in \(tag)")
             }
+            let type = segment.items(.segmentedPropertyTypeCodeSequence)[0]
+            let isBackground = type.text(.codeValue) == "125040" && type.text(.codingSchemeDesignator) == "DCM"
+            try demand(isBackground == (number == 0), "segment \(number) is \(isBackground ? "" : "not ")the background")
+            guard number > 0 else { continue }
+            guard let uid = segment.text(.trackingUID), segment.text(.trackingID) != nil else { throw Breach("segment \(number) has no tracking identifier") }
+            try demand(tracking.insert(uid).inserted, "segment \(number) has the Tracking UID of another")
             try demand(segment.words(.recommendedDisplayCIELabValue).count == 3, "segment \(number) has no colour")
         }
         return Set(numbers)
@@ -70,6 +116,7 @@ extension ObjectCheck {
         let listed = Set(references.items(.referencedInstanceSequence).compactMap { $0.text(.referencedSOPInstanceUID) })
         let pointers = d.items(.dimensionIndexSequence).map { $0.words(.dimensionIndexPointer) }
         try demand(!pointers.isEmpty, "it has no dimensions")
+        try demand(!isLabelMap || !pointers.contains(Self.words(of: .referencedSegmentNumber)), "a dimension of it is of segments, of which its frames name none")
         var indices = [Index](repeating: Index(), count: pointers.count), seen: Set<[Int]> = [], used: Set<Int> = []
         let bySegment = Self.words(of: .referencedSegmentNumber), byPlace = Self.words(of: .imagePositionPatient)
         func group(_ tag: Tag, _ frame: EncodedItem) -> EncodedItem? { frame.items(tag).first ?? shared.items(tag).first }
@@ -78,8 +125,10 @@ extension ObjectCheck {
             guard images.count == 1, let image = source.frame(images[0]) else { throw Breach("frame \(n) names no single source image") }
             try demand(listed.contains(image.instance), "frame \(n) names an image that the Referenced Series Sequence does not list")
             try verifyGeometry(n, d, image, group(.planePositionSequence, frame), group(.planeOrientationSequence, frame), group(.pixelMeasuresSequence, frame))
-            let segment = group(.segmentIdentificationSequence, frame)?.words(.referencedSegmentNumber).first
-            if !isLabelMap {
+            let identification = group(.segmentIdentificationSequence, frame), segment = identification?.words(.referencedSegmentNumber).first
+            if isLabelMap {
+                try demand(identification == nil, "frame \(n) names a segment, but is of all")
+            } else {
                 guard let segment, segments.contains(segment) else { throw Breach("frame \(n) is of a segment that is not described") }
                 used.insert(segment)
             }
