@@ -95,15 +95,8 @@ extension Mutation {
             for tag: DICOMCore.Tag in [.derivationImageSequence, .planePositionSequence, .frameContentSequence] { try two.copy(tag, from: one) }
         },
         .seg("the index of frame 2 in dimension 1 is that of another value") { try $0.frame(1).first(.frameContentSequence).set(.dimensionIndexValues, [1]) },
-        .bytes(.segmentation, "its pixels are compressed") {
-            // As RLE, in more fragments than there are frames.
-            $0[try place(.transferSyntaxUID, "UI", in: $0) + 8 + 18] = UInt8(ascii: "5")
-            let at = try place(.pixelData, "OB", in: $0)
-            $0.removeSubrange((at + 8)...)
-            $0 += [255, 255, 255, 255, 0xFE, 0xFF, 0, 0xE0, 0, 0, 0, 0] as [UInt8]
-            for _ in 0..<20 { $0 += [0xFE, 0xFF, 0, 0xE0, 2, 0, 0, 0, 0, 0] as [UInt8] }
-            $0 += [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0] as [UInt8]
-        },
+        .bytes(.segmentation, "its pixel data have fewer fragments than frames") { try compress(&$0, fragments: 1) },
+        .bytes(.segmentation, "its pixels are compressed") { try compress(&$0, fragments: 20) },
         .sr("measurement group 1 refers to a segment that tracks another structure") { try $0.content("Referenced Segment").first(.referencedSOPSequence).set(.referencedSegmentNumber, 0) },
     ]
 
@@ -117,4 +110,14 @@ extension Mutation {
             $0[at + 5] = UInt8(ascii: "B")
         },
     ]
+
+    /// Turns pixel data of bytes into RLE of fragments without meaning.
+    private static func compress(_ bytes: inout [UInt8], fragments: Int) throws {
+        bytes[try place(.transferSyntaxUID, "UI", in: bytes) + 8 + 18] = UInt8(ascii: "5")
+        bytes.removeSubrange((try place(.pixelData, "OB", in: bytes) + 8)...)
+        let item: [UInt8] = [0xFE, 0xFF, 0, 0xE0]
+        bytes += [255, 255, 255, 255] + item + [0, 0, 0, 0]
+        for _ in 0..<fragments { bytes += item + [2, 0, 0, 0, 0, 0] }
+        bytes += [0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0]
+    }
 }
