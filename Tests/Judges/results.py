@@ -276,7 +276,7 @@ def judge(name: str, make, node: Path, shared: Path, work: Path) -> list:
         # A label map gives what structures share to the smallest.
         written = pydicom.dcmread(files[0], stop_before_pixels=True).get("SegmentationType")
         if kind.startswith("SEG") and kind != f"SEG {written}":
-            print(f"skip  {name} | {kind}: written as {written}")
+            rows.append(row(name, kind, "convert", f"written as {written}"))
             continue
         truth = labelled(masks) if written == "LABELMAP" else masks
         readers = READERS if kind.startswith("SEG") else {"pydicom, scikit-image": by_contours}
