@@ -96,7 +96,8 @@ void serve(cdcmtk_association *association) {
             const uint8_t *start = nullptr;
             size_t startLength = 0;
             int result = cdcmtk_association_begin_file(association, keeps ? path.c_str() : nullptr, &start, &startLength, &error);
-            if (result == 1) cdcmtk_file_free(cdcmtk_file_load_start(start, startLength, 0x7FE0, 0x0010));
+            size_t end = 0;
+            if (result == 1) cdcmtk_file_free(cdcmtk_file_load_start(start, startLength, 0x7FE0, 0x0010, &end));
             if (result == 1) result = cdcmtk_association_receive_file(association, keeps ? &received : nullptr, &error);
             // A file stays exactly when the face says that it is complete, and it is as long as it says.
             struct stat about = {};
