@@ -8,6 +8,7 @@ scan with its contours, and a tilted head. Exits 1 where a voxel differs.
 """
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -52,13 +53,13 @@ def through(node: Path, masks: Path, ct: Path, out: Path, slices: list, names: l
 
 
 def judge(node: Path, name: str, make, shared: Path, work: Path) -> None:
-    folder = work / name.replace(" ", "-")
+    folder = work / re.sub(r"\W+", "-", name)  # dcmqi parts its list of files by commas
     make(folder / "ct", shared, name)
     slices = results.scan(folder / "ct")
     centre = np.mean([s.points().mean((0, 1)) for s in slices], 0)
     masks = np.stack([results.structures(s.points() - centre) for s in slices], 1)
     single = results.labelled(masks)
-    source = {d.SOPInstanceUID: d for d in (pydicom.dcmread(f) for f in (folder / "ct").iterdir())}
+    source = {d.SOPInstanceUID: d for d in results.headers(folder / "ct")}
     source = [source[s.uid] for s in slices]
     regular = len({tuple(np.round(b.position - a.position, 2)) for a, b in zip(slices, slices[1:])}) == 1 and np.linalg.norm(np.cross((slices[1].position - slices[0].position), slices[0].normal)) < 1e-3
 

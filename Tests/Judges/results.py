@@ -91,9 +91,19 @@ def scan(folder: Path) -> list:
     return sorted(slices, key=lambda s: float(s.position @ s.normal))
 
 
+def headers(folder: Path) -> list:
+    """A CT's data sets as highdicom wants them: with every type 2 attribute, which anonymised archives leave out."""
+    found = [pydicom.dcmread(f) for f in sorted(folder.iterdir())]
+    for d in found:
+        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"):
+            if keyword not in d:
+                setattr(d, keyword, "")
+    return found
+
+
 def given(folder: Path, slices: list, masks: np.ndarray, path: Path) -> None:
     """The masks as highdicom writes them on the CT."""
-    source = [pydicom.dcmread(f) for f in sorted(folder.iterdir())]
+    source = headers(folder)
     keys = [(s.uid, s.number) for s in slices]
     order = [keys.index((d.SOPInstanceUID, None)) for d in source] if slices[0].number is None else np.argsort([s.number for s in slices])
     descriptions = [hd.seg.SegmentDescription(
