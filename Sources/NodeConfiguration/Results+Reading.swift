@@ -32,7 +32,7 @@ extension Section {
             options.labels.merge(section.texts("labels")) { $1 }
             options.interpretedType = section.string("interpretedType", default: profile.interpretedType)
             options.interpretedTypes.merge(section.texts("interpretedTypes")) { $1 }
-            options.colors.merge(section.values("colors", color) { "\($0) is no colour such as \"#ff8000\"" }) { $1 }
+            options.colors.merge(section.values("colors", rgb) { "\($0) is no colour such as \"#ff8000\"" }) { $1 }
             options.emptyROIs = section.flag("emptyROIs", default: profile.emptyROIs)
             options.implicitVR = section.flag("implicitVR", default: profile.implicitVR)
             return options
@@ -86,7 +86,7 @@ extension Section {
 }
 
 /// `#ff8000`: red, green, blue.
-private func color(_ text: String) -> SIMD3<UInt8>? {
+func rgb(_ text: String) -> SIMD3<UInt8>? {
     guard text.count == 7, text.first == "#", let number = UInt32(text.dropFirst(), radix: 16) else { return nil }
     return SIMD3(UInt8(number >> 16), UInt8(number >> 8 & 255), UInt8(number & 255))
 }

@@ -91,10 +91,7 @@ public struct StructureTable: Sendable, Equatable {
 
     private static func color(_ section: Section) -> SIMD3<UInt8>? {
         section.optional("color") {
-            section.scalar("color", default: nil, stand: .zero) { text -> SIMD3<UInt8>? in
-                guard text.hasPrefix("#"), text.utf8.count == 7, let number = Int(text.dropFirst(), radix: 16) else { return nil }
-                return SIMD3(UInt8(number >> 16), UInt8(number >> 8 & 255), UInt8(number & 255))
-            } not: { "\"\($0)\" is no colour such as \"#FF8A80\"" }
+            section.scalar("color", default: nil, stand: .zero, rgb) { "\"\($0)\" is no colour such as \"#FF8A80\"" }
         }
     }
 }

@@ -38,6 +38,10 @@ import Testing
         #expect(table.entry(number: 1, name: "right parotid") == nil)
     }
 
+    @Test func aColourWithASignIsRefused() {
+        #expect(throws: ConfigurationErrors.self) { try load("structures:\n  - {label: 1, color: \"#-12345\"}\n", "bad.yaml") }
+    }
+
     @Test func everythingWrongIsNamedWithItsPath() throws {
         let error = #expect(throws: ConfigurationErrors.self) {
             try load("structures:\n  - {name: A, code: 1 2 3, meaning: x, color: red, side: up}\n  - {label: -1, meaning: only}\n  - {label: 1, nmae: B}\n", "bad.yaml")
