@@ -55,13 +55,6 @@ struct ResultHeader {
                      sopInstanceUID: uid("instance"), seriesInstanceUID: uid("series"))
     }
 
-    /// All that options say, in one order: part of what an object's UIDs are derived from.
-    static func stated(_ options: some Encodable) throws -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .sortedKeys
-        return String(decoding: try encoder.encode(options), as: UTF8.self)
-    }
-
     func write(to d: DataSet) throws {
         try copyPatientAndStudy(to: d)
         try d.set(.sopClassUID, sopClassUID)
@@ -84,6 +77,14 @@ struct ResultHeader {
         try d.set(.softwareVersions, [plain(context.softwareVersion, 64)]
             + context.models.map { plain("\($0.name) \($0.version) \($0.digest.prefix(12))", 64) })
         try addScanner(to: d)
+    }
+
+    /// What the source's pixels lost, the result's have lost too (PS3.3 C.7.6.1.1.5).
+    func writeLossyCompression(to d: DataSet) throws {
+        try d.set(.lossyImageCompression, series.isLossy ? "01" : "00")
+        guard let lossy = series.lossyCompression, !lossy.ratios.isEmpty, !lossy.methods.isEmpty else { return }
+        try d.set(.lossyImageCompressionRatio, lossy.ratios)
+        try d.set(.lossyImageCompressionMethod, lossy.methods)
     }
 
     /// Times go in the zone that the copied ones are in.
@@ -152,7 +153,7 @@ extension DataSet {
         for object in replaced {
             let image = try addItem(.referencedImageSequence), series = try listed[object.seriesInstanceUID] ?? addItem(.referencedSeriesSequence)
             try refer(image, object)
-            try image.set(.purposeOfReferenceCodeSequence, CodedConcept(value: "REPLACED", scheme: "99MEDLSAM", meaning: "Replaced by this instance"))
+            try image.set(.purposeOfReferenceCodeSequence, CodedConcept(value: "REPLACED", scheme: ReportConcept.ownScheme, meaning: "Replaced by this instance"))
             try series.set(.seriesInstanceUID, object.seriesInstanceUID)
             try refer(series.addItem(.referencedInstanceSequence), object)
             listed[object.seriesInstanceUID] = series
@@ -194,8 +195,11 @@ extension ResultSegment {
 
     /// What a reader of the object should know of it, in words.
     var remark: String {
-        (author.map { "Made by \($0.name ?? "a person"), \($0.method.rawValue.lowercased())" } ?? "Automatic, not reviewed") + (confidence.map { "; confidence \(($0 * 100).rounded() / 100)" } ?? "")
+        (author.map { "Made by \($0.name ?? "a person"), \($0.method.rawValue.lowercased())" } ?? "Automatic, not reviewed") + confidenceRemark
     }
+
+    /// `; confidence 0.83`, or nothing where none was computed.
+    var confidenceRemark: String { confidence.map { "; confidence \(($0 * 100).rounded() / 100)" } ?? "" }
 }
 
 extension ResultKind {
@@ -217,7 +221,7 @@ func plain(_ text: String, _ length: Int) -> String {
     return String(String.UnicodeScalarView(folded.unicodeScalars.map { (0x20...0x7E).contains($0.value) && $0 != "\\" ? $0 : "?" }).prefix(length))
 }
 
-/// Options as one string, the same for equal ones.
+/// Options as one string, the same for equal ones: part of what an object's UIDs are derived from.
 func stable(_ options: some Encodable) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys

@@ -57,13 +57,6 @@ extension ResultHeader {
         try d.set(.pixelData, bytes: canvas.rgb())
     }
 
-    func writeLossyCompression(to d: DataSet) throws {
-        try d.set(.lossyImageCompression, series.isLossy ? "01" : "00")
-        guard let lossy = series.lossyCompression, !lossy.ratios.isEmpty, !lossy.methods.isEmpty else { return }
-        try d.set(.lossyImageCompressionRatio, lossy.ratios)
-        try d.set(.lossyImageCompressionMethod, lossy.methods)
-    }
-
     /// What a capture was made from (PS3.3 C.7.6.1 and C.12.2), and what it replaces.
     func writeReferences(to d: DataSet, _ frames: [SourceFrame], instances: [SourceInstance], replaced: some Sequence<ReplacedObject>, sameGeometry: Bool) throws {
         for frame in frames {

@@ -42,10 +42,8 @@ public enum OverlayWriter {
     }
 
     private static func contouredSlices(_ contoured: ContouredSeries) -> [Int] {
-        let masks = contoured.drawings.compactMap(\.mask)
-        return (0..<contoured.series.grid.slices).filter { slice in
-            masks.contains { mask in mask.voxels.withUnsafeBufferPointer { holdsAny(UnsafeBufferPointer(rebasing: $0[mask.range(ofSlice: slice)])) } }
-        }
+        let inUse = contoured.drawings.compactMap { $0.mask?.slicesInUse }
+        return (0..<contoured.series.grid.slices).filter { slice in inUse.contains { $0[slice] } }
     }
 
     /// A share of the earlier series for each object, so that all of it is named without each naming all.

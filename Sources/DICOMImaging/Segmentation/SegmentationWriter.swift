@@ -17,13 +17,13 @@ public enum SegmentationWriter {
     public static func make(_ contoured: ContouredSeries, _ options: SegmentationOptions = .init()) throws -> ResultObject {
         try contoured.demandSegmented(for: "SEG")
         let content = SegmentationContent(contoured, options), frames = content.frames, series = contoured.series
-        let header = ResultHeader(.segmentation, content.sopClassUID, contoured, variant: content.drawn.map(\.name) + [try ResultHeader.stated(options)])
+        let header = ResultHeader(.segmentation, content.sopClassUID, contoured, variant: content.drawn.map(\.name) + [try stable(options)])
         let groups = SegmentationGroups(series), d = DataSet()
         try header.write(to: d)
         try writeImage(d, header, content)
         try d.set(.imageComments, comments(contoured))
         try writeReferences(d, series)
-        if let replaced = header.replaced { try writeReplaced(d, replaced) }
+        try d.addReplacedImages(header.allReplaced.prefix(1))
         if content.form == .labelmap { try writeBackground(d) }
         for (index, segment) in content.drawn.enumerated() { try writeSegment(d, number: index + 1, segment, content.remarks[index], header) }
         try writeDimensions(d, header.uid("dimensions"), bySegment: content.form != .labelmap)
@@ -55,11 +55,7 @@ public enum SegmentationWriter {
         // No person made it.
         try d.set(.contentCreatorName, "")
         try d.set(.burnedInAnnotation, "NO")
-        try d.set(.lossyImageCompression, header.series.isLossy ? "01" : "00")
-        if let lossy = header.series.lossyCompression, !lossy.ratios.isEmpty, !lossy.methods.isEmpty {
-            try d.set(.lossyImageCompressionRatio, lossy.ratios)
-            try d.set(.lossyImageCompressionMethod, lossy.methods)
-        }
+        try header.writeLossyCompression(to: d)
         try d.set(.samplesPerPixel, 1)
         try d.set(.photometricInterpretation, "MONOCHROME2")
         try d.set(.numberOfFrames, content.frames.frames.count)
@@ -83,21 +79,6 @@ public enum SegmentationWriter {
         let item = try d.addItem(.referencedSeriesSequence)
         try item.set(.seriesInstanceUID, series.seriesInstanceUID)
         for instance in series.instances { _ = try item.addReference(.referencedInstanceSequence, to: instance) }
-    }
-
-    /// An image that is related to this one (PS3.3 C.12.4), which the Common Instance Reference Module lists too (C.12.2). No code of
-    /// DICOM's says that an image replaces another.
-    private static func writeReplaced(_ d: DataSet, _ replaced: ReplacedObject) throws {
-        func refer(_ item: DataSet) throws {
-            try item.set(.referencedSOPClassUID, replaced.sopClassUID)
-            try item.set(.referencedSOPInstanceUID, replaced.sopInstanceUID)
-        }
-        let image = try d.addItem(.referencedImageSequence)
-        try refer(image)
-        try image.set(.purposeOfReferenceCodeSequence, CodedConcept(value: "REPLACED", scheme: "99MEDLSAM", meaning: "Replaced by this instance"))
-        let series = try d.addItem(.referencedSeriesSequence)
-        try series.set(.seriesInstanceUID, replaced.seriesInstanceUID)
-        try refer(series.addItem(.referencedInstanceSequence))
     }
 
     /// Every number in a label map is described, 0 too (PS3.3 C.8.20.2.3).

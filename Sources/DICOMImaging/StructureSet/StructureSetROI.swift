@@ -61,9 +61,6 @@ struct StructureSetROI {
         return remarks
     }
 
-    /// `; confidence 0.83`, or nothing where none was computed.
-    var confidence: String { segment.confidence.map { "; confidence \(($0 * 100).rounded() / 100)" } ?? "" }
-
     /// `0.35 mm`.
     private static func millimeters(_ value: Double) -> String { "\((value * 1000).rounded() / 1000) mm" }
 

@@ -96,7 +96,7 @@ public enum StructureSetWriter {
         try item.set(.roiDescription, roi.remark)
         try item.set(.roiGenerationAlgorithm, header.author(of: roi.segment).method.rawValue)
         try item.set(.roiGenerationDescription, plain(roi.segment.author.map { $0.name ?? "Author not named" }
-            ?? "\(ResultHeader.algorithm) \(header.context.softwareVersion)\(roi.confidence); template set \(header.context.templateSet) \(header.context.templateSetVersion)", 64))
+            ?? "\(ResultHeader.algorithm) \(header.context.softwareVersion)\(roi.segment.confidenceRemark); template set \(header.context.templateSet) \(header.context.templateSetVersion)", 64))
     }
 
     private static func writeObservation(_ d: DataSet, _ roi: StructureSetROI) throws {

@@ -67,11 +67,10 @@ public struct ConversionJob {
 
     /// The series that the masks name, where the folder holds others besides.
     private func readScan(for files: [GivenFile]) throws -> (CTSeries, DataSet) {
-        var paths = scan
-        if let wanted = Set(files.compactMap(\.seriesInstanceUID)).first, let found = FolderSeries.group(scan).series.first(where: { $0.seriesInstanceUID == wanted && $0.holdsCT }) {
-            paths = found.instances.map(\.path)
+        let found = Set(files.compactMap(\.seriesInstanceUID)).first.flatMap { wanted in
+            FolderSeries.group(scan).series.first { $0.seriesInstanceUID == wanted && $0.holdsCT }
         }
-        let series = try CTSeries.read(paths: paths)
+        let series = try found.map { try CTSeries.read($0.instances) } ?? CTSeries.read(paths: scan)
         return (series, try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData))
     }
 
@@ -126,7 +125,7 @@ public struct ConversionJob {
             hash.update(data: Data("\(segment.name)\n\(segment.category)\(segment.type)\(segment.laterality.map { "\($0)" } ?? "")\(segment.color)\(segment.author.map { "\($0)" } ?? "")\n".utf8))
         }
         hash.update(data: Data("\(resampling)".utf8))
-        return hash.finalize().map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
+        return hexadecimal(hash.finalize())
     }
 
     /// Colours that are told apart, for structures that nobody coloured: by the name, so that one keeps its own.
@@ -182,7 +181,7 @@ private struct StructureList: Encodable {
             (self.code, meaning) = (code(segment.type), segment.type.value.isEmpty ? nil : segment.type.meaning)
             (categoryCode, categoryMeaning) = (code(segment.category), segment.category.meaning)
             side = segment.laterality.flatMap { ["7771000": "left", "24028007": "right", "51440002": "both", "66459002": "unilateral"][$0.value] }
-            color = "#" + [segment.color.x, segment.color.y, segment.color.z].map { String(UInt16($0) + 256, radix: 16).dropFirst().uppercased() }.joined()
+            color = "#" + hexadecimal([segment.color.x, segment.color.y, segment.color.z]).uppercased()
             madeBy = segment.author?.name
             method = segment.author?.method.rawValue.lowercased()
         }
@@ -217,10 +216,6 @@ extension ConversionReport.Structure {
         self.init(name: segment.name, number: given.number, from: given.name, volumeMillilitres: volume > 0 ? volume : nil,
                   absence: volume > 0 ? nil : mask == nil ? "nothing of it on this CT" : "empty")
     }
-}
-
-extension CodedConcept {
-    init(_ code: Code) { self.init(value: code.value, scheme: code.scheme, meaning: code.meaning) }
 }
 
 extension Authorship.Method {

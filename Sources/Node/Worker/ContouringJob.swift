@@ -99,7 +99,6 @@ public struct ContouringJob: Sendable {
 extension ResultSegment {
     /// MedLSAM's outcome in the words of DICOM.
     init(_ outcome: StructureOutcome) {
-        func concept(_ code: Code) -> CodedConcept { CodedConcept(value: code.value, scheme: code.scheme, meaning: code.meaning) }
         let definition = outcome.definition
         let state: SegmentState =
             switch outcome.state {
@@ -108,10 +107,14 @@ extension ResultSegment {
             case .withheld(let reason): .withheld(reason: reason)
             }
         self.init(
-            name: definition.name, category: concept(definition.category), type: concept(definition.type),
-            laterality: definition.laterality.map(concept), anatomicRegion: definition.region.map(concept), color: definition.color, state: state, confidence: outcome.confidence,
+            name: definition.name, category: CodedConcept(definition.category), type: CodedConcept(definition.type),
+            laterality: definition.laterality.map { CodedConcept($0) }, anatomicRegion: definition.region.map { CodedConcept($0) }, color: definition.color, state: state, confidence: outcome.confidence,
             mask: outcome.mask, probabilities: outcome.probabilities)
     }
+}
+
+extension CodedConcept {
+    init(_ code: Code) { self.init(value: code.value, scheme: code.scheme, meaning: code.meaning) }
 }
 
 extension JobReport.Structure {
