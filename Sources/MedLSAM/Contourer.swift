@@ -1,27 +1,4 @@
 import ImagingGeometry
-import ModelRuntime
-
-/// The networks that contouring runs. Inputs and outputs as in their manifests in Models/.
-public struct ContouringModels: Sendable {
-    /// MedLAM's graph `position`: patch [N, 1, 64, 64, 64] to position [N, 3].
-    public let position: any Model
-    /// MedLAM's graph `features`: patch to position and feature0, feature1, feature2.
-    public let features: any Model
-    /// LiteMedSAM's graph `encoder`: image [1, 3, 256, 256] to embedding [1, 256, 64, 64].
-    public let encoder: any Model
-    /// LiteMedSAM's graph `decoder`: embedding, boxes [B, 4] to logits [B, 1, 256, 256], iou [B].
-    public let decoder: any Model
-    /// SHA-256 of the MedLAM weights, as the manifest states it.
-    public let medlamDigest: String
-
-    public init(position: any Model, features: any Model, encoder: any Model, decoder: any Model, medlamDigest: String) {
-        self.position = position
-        self.features = features
-        self.encoder = encoder
-        self.decoder = decoder
-        self.medlamDigest = medlamDigest
-    }
-}
 
 /// What became of one structure of the template set.
 public enum StructureState: Sendable, Hashable {
@@ -43,14 +20,18 @@ public struct StructureOutcome: Sendable {
     public let probabilities: ProbabilityMap?
     /// The localised box in patient space; nil where there is none.
     public let boxLPS: Bounds?
+    /// The mask that was made and is not given out, to judge whether that was right; nil when none was made. No product is made of it.
+    public let withheldMask: Mask?
 
-    public init(definition: StructureDefinition, state: StructureState, confidence: Double?, mask: Mask?, probabilities: ProbabilityMap? = nil, boxLPS: Bounds?) {
+    public init(definition: StructureDefinition, state: StructureState, confidence: Double?, mask: Mask?, probabilities: ProbabilityMap? = nil, boxLPS: Bounds?,
+                withheldMask: Mask? = nil) {
         self.definition = definition
         self.state = state
         self.confidence = confidence
         self.mask = mask
         self.probabilities = probabilities
         self.boxLPS = boxLPS
+        self.withheldMask = withheldMask
     }
 }
 
@@ -61,36 +42,49 @@ public enum ContouringStage: String, Sendable {
 
 /// Contours a CT with MedLSAM: localise each structure of a template set, prompt, segment.
 public struct Contourer: Sendable {
-    private let models: ContouringModels
     private let templates: TemplateSet
-    private let threads: Int
+    /// Nil for `given`, whose places come with each call.
+    private let localiser: (any StructureLocaliser)?
+    private let segmenter: any StructureSegmenter
 
-    /// Throws `templateSetForOtherWeights` when the template set was made with other MedLAM weights.
+    /// Loads the networks that the method runs; throws what is missing, or `templateSetForOtherWeights`.
     ///
     /// `threads` is how many threads of its own `contour` calls the networks on.
-    public init(models: ContouringModels, templates: TemplateSet, threads: Int = 1) throws {
-        guard templates.medlamDigest == models.medlamDigest else {
-            throw MedLSAMError(.templateSetForOtherWeights,
-                "Template set \(templates.name) version \(templates.version) was made with MedLAM weights "
-                + "\(templates.medlamDigest.prefix(12)), but those loaded are \(models.medlamDigest.prefix(12)): rebuild it with `template build`.")
-        }
-        self.models = models
+    public init(models: ContouringModels, templates: TemplateSet, method: ContouringMethod = ContouringMethod(), threads: Int = 1) throws {
         self.templates = templates
-        self.threads = threads
+        switch method.localiser {
+        case .medlam:
+            let medlam = try models.medlam(of: templates)
+            localiser = MedLAMLocaliser(position: PositionNetwork(model: try models.graph("position", of: medlam)),
+                                        features: try models.graph("features", of: medlam), templates: templates, threads: threads)
+        case .given: localiser = nil
+        }
+        switch method.segmenter {
+        case .liteMedSAM:
+            segmenter = PromptedSegmenter(encoder: try models.graph("encoder", of: .liteMedSAM), decoder: try models.graph("decoder", of: .liteMedSAM),
+                                          contrasts: templates.contrasts, threads: threads)
+        case .shape: segmenter = PlainSegmenter(filling: .shape)
+        case .box: segmenter = PlainSegmenter(filling: .box)
+        }
     }
 
     /// Contours every structure of the template set; blocks for minutes, so call it on a thread of its own.
     ///
-    /// The same volume and seed give the same result. `progress` gets the stage and how much of it is done (0 to 1).
-    public func contour(_ volume: Volume, seed: UInt64,
+    /// The same volume and seed give the same result. `progress` gets the stage and how much of it is done (0 to 1). For evaluation: `given`
+    /// are the known masks by name, on any grid, that the localiser `given` places structures by (none without them), and `judgingWithheld` has
+    /// masks made of structures in the field of view even where it is clear before that they will be withheld.
+    public func contour(_ volume: Volume, seed: UInt64, given: [String: Mask]? = nil, judgingWithheld: Bool = false,
                         progress: @escaping @Sendable (ContouringStage, Double) -> Void = { _, _ in }) throws -> [StructureOutcome] {
         let working = WorkingVolume(volume)
-        let localiser = Localiser(position: PositionNetwork(model: models.position), features: models.features, templates: templates, threads: threads)
+        let localiser = self.localiser ?? GivenLocaliser(masks: given ?? [:])
         let placed = try localiser.localise(working, seed: seed) { progress(.localising, $0) }
         progress(.localising, 1)
         let judge = Judge(templates: templates, volume: working)
-        let segmenter = Segmenter(encoder: models.encoder, decoder: models.decoder, threads: threads)
-        let segmented = try segmenter.segment(volume, working, judge.worthSegmenting(placed), contrasts: templates.contrasts) { progress(.segmenting, $0) }
+        var segmented = try segmenter.segment(volume, working, judge.worthSegmenting(placed)) { progress(.segmenting, $0) }
+        if judgingWithheld {
+            // Each on its own: where one is thought to be must not change what is seen of the others.
+            for (name, structure) in judge.doubtful(placed) { segmented.merge(try segmenter.segment(volume, working, [name: structure]) { _ in }) { $1 } }
+        }
         progress(.segmenting, 1)
         return templates.structures.map { judge.outcome($0, placed, segmented[$0.name]) }
     }

@@ -34,55 +34,61 @@ struct Judge: Sendable {
     /// The structures to segment: those that lie in the scan and do not look altogether unlike the supports.
     func worthSegmenting(_ placed: [String: PlacedStructure]) -> [String: PlacedStructure] {
         guard isRegionShown(placed) else { return [:] }
-        return placed.filter { isInFieldOfView($1) && likeness($0, $1) > Self.similarityRange.0 }
+        return placed.filter { isInFieldOfView($1) && (likeness($0, $1) ?? 1) > Self.similarityRange.0 }
+    }
+
+    /// The structures that lie in the scan and are not worth segmenting but to judge whether withholding them was right.
+    func doubtful(_ placed: [String: PlacedStructure]) -> [String: PlacedStructure] {
+        let worth = worthSegmenting(placed)
+        return placed.filter { isInFieldOfView($1) && worth[$0] == nil }
     }
 
     func outcome(_ definition: StructureDefinition, _ all: [String: PlacedStructure], _ segmented: SegmentedStructure?) -> StructureOutcome {
         let placed = all[definition.name]
-        func outcome(_ state: StructureState, _ confidence: Double?, _ segmented: SegmentedStructure? = nil) -> StructureOutcome {
-            StructureOutcome(definition: definition, state: state, confidence: confidence, mask: segmented?.mask,
-                             probabilities: segmented?.probabilities, boxLPS: placed?.bounds)
+        func outcome(_ state: StructureState, _ confidence: Double?) -> StructureOutcome {
+            let given = state == .segmented ? segmented : nil
+            return StructureOutcome(definition: definition, state: state, confidence: confidence, mask: given?.mask, probabilities: given?.probabilities,
+                                    boxLPS: placed?.bounds, withheldMask: given == nil ? segmented?.mask : nil)
         }
         guard let placed, isInFieldOfView(placed), isRegionShown(all) else { return outcome(.notInFieldOfView, nil) }
         let ingredients = ingredients(definition.name, placed, segmented)
         let product = ingredients.reduce(1) { $0 * $1.value }
         let confidence = (power(product, Self.softness) * 100).rounded() / 100
-        guard let segmented, confidence >= Self.leastConfidence else {
+        guard segmented != nil, confidence >= Self.leastConfidence else {
             return outcome(.withheld(reason: ingredients.min { $0.value < $1.value }!.doubt), confidence)
         }
-        return outcome(.segmented, confidence, segmented)
+        return outcome(.segmented, confidence)
     }
 
     private func isInFieldOfView(_ structure: PlacedStructure) -> Bool { visibleShare(structure) >= Self.visibleShare }
 
     /// Whether any structure in the scan's bounds looks like the supports': in another part of the body none does.
     private func isRegionShown(_ placed: [String: PlacedStructure]) -> Bool {
-        placed.contains { isInFieldOfView($1) && likeness($0, $1) > Self.regionSimilarity }
+        placed.contains { isInFieldOfView($1) && (likeness($0, $1) ?? 1) > Self.regionSimilarity }
     }
 
     private func visibleShare(_ structure: PlacedStructure) -> Double {
         Double(structure.points.filter(volume.contains).count) / Double(structure.points.count)
     }
 
-    /// Similarity relative to what supports reach among themselves.
-    private func likeness(_ name: String, _ structure: PlacedStructure) -> Double {
-        structure.similarity / max(templates.typicalSimilarity[name] ?? 1, 1e-9)
+    /// Similarity relative to what supports reach among themselves; nil where the localiser measures none.
+    private func likeness(_ name: String, _ structure: PlacedStructure) -> Double? {
+        structure.similarity.map { $0 / max(templates.typicalSimilarity[name] ?? 1, 1e-9) }
     }
 
-    /// What confidence is made of.
+    /// What confidence is made of; what the method does not measure is left out.
     func ingredients(_ name: String, _ placed: PlacedStructure, _ segmented: SegmentedStructure?) -> [Ingredient] {
-        var result = [
-            Ingredient(value: ramp(likeness(name, placed), Self.similarityRange), doubt: "the scan looks little like the supports there"),
-            Ingredient(value: ramp(fit(name, placed), Self.fitRange), doubt: "the intensities do not fit its shape"),
-            Ingredient(value: ramp(visibleShare(placed), Self.shareRange), doubt: "much of it lies outside the scan"),
-            Ingredient(value: ramp(plausibility(name, placed.bounds), Self.sizeRange), doubt: "its box is not of the supports' size"),
-        ]
-        if let segmented {
-            result.append(Ingredient(value: ramp(segmented.predictedIoU, Self.predictedIoURange), doubt: "the network doubts its own mask"))
-            result.append(Ingredient(value: ramp(segmented.agreement, Self.agreementRange), doubt: "the network's mask does not fit the supports' shape"))
-        } else {
-            result.append(Ingredient(value: 0, doubt: "nothing was segmented in its box"))
+        var result: [Ingredient] = []
+        func add(_ value: Double?, _ range: (Double, Double), _ doubt: String) {
+            if let value { result.append(Ingredient(value: ramp(value, range), doubt: doubt)) }
         }
+        add(likeness(name, placed), Self.similarityRange, "the scan looks little like the supports there")
+        add(fit(name, placed), Self.fitRange, "the intensities do not fit its shape")
+        add(visibleShare(placed), Self.shareRange, "much of it lies outside the scan")
+        add(plausibility(name, placed.bounds), Self.sizeRange, "its box is not of the supports' size")
+        add(segmented?.predictedIoU, Self.predictedIoURange, "the network doubts its own mask")
+        add(segmented?.agreement, Self.agreementRange, "the network's mask does not fit the supports' shape")
+        if segmented == nil { result.append(Ingredient(value: 0, doubt: "nothing was segmented in its box")) }
         return result
     }
 

@@ -3,12 +3,17 @@ import ModelRuntime
 
 /// Makes template sets from contoured cases.
 public struct TemplateBuilder: Sendable {
-    private let models: ContouringModels
+    private let position: PositionNetwork
+    private let features: any Model
+    private let medlamDigest: String
     /// Around a support's own point, how far other supports' features are looked for when similarity is measured.
     private static let reachMM = 9.0
 
-    public init(models: ContouringModels) {
-        self.models = models
+    /// Makes sets that only these MedLAM weights can read; throws when they are not installed.
+    public init(models: ContouringModels, medlam: ContouringNetwork = .medlamHN) throws {
+        position = PositionNetwork(model: try models.graph("position", of: medlam))
+        features = try models.graph("features", of: medlam)
+        medlamDigest = try models.digest(of: medlam)
     }
 
     /// Makes a template set; masks are by TG-263 name and on their case's grid. Throws `casesUnusable`.
@@ -30,7 +35,7 @@ public struct TemplateBuilder: Sendable {
             throw MedLSAMError(.casesUnusable, "No case of template set \(name) has a contour of \(missing.name).")
         }
         let similarity = Dictionary(uniqueKeysWithValues: structures.map { ($0.name, typicalSimilarity($0.name, supports, fields)) })
-        return TemplateSet(name: name, version: version, provenance: provenance, medlamDigest: models.medlamDigest,
+        return TemplateSet(name: name, version: version, provenance: provenance, medlamDigest: medlamDigest,
                            structures: structures, typicalSimilarity: similarity, contrasts: counts.contrasts, supports: supports)
     }
 
@@ -43,8 +48,8 @@ public struct TemplateBuilder: Sendable {
         guard let bounds = Bounds(points.values.joined()) else {
             throw MedLSAMError(.casesUnusable, "Case \(number + 1) has no contour of any structure of the template set.")
         }
-        let working = WorkingVolume(volume), position = PositionNetwork(model: models.position)
-        let field = try FeatureField(working, covering: points.sorted { $0.key < $1.key }.flatMap(\.value), model: models.features)
+        let working = WorkingVolume(volume)
+        let field = try FeatureField(working, covering: points.sorted { $0.key < $1.key }.flatMap(\.value), model: features)
         var support: [String: SupportStructure] = [:]
         for (name, points) in points {
             let descriptors = points.compactMap { field.descriptor(at: $0) }

@@ -23,6 +23,9 @@ struct Warp: Sendable {
 
     private static let rounds = 6
 
+    /// The map that leaves every position where it is.
+    static let identity = Warp(from: [], to: [], weights: [], stiffness: Stiffness(knots: 1, bending: 0, moving: 0, scaling: 0, outlierMM: 1))
+
     /// The map that leads from `sources` to `targets`, robustly: points that fit badly lose weight.
     init(from sources: [SIMD3<Double>], to targets: [SIMD3<Double>], weights: [Double], stiffness: Stiffness) {
         let low = sources.map(\.z).min() ?? 0, high = sources.map(\.z).max() ?? 0

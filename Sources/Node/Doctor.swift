@@ -2,6 +2,7 @@ import DICOMCore
 import DICOMImaging
 import DICOMNetwork
 import Foundation
+import MedLSAM
 import ModelRuntime
 import NodeConfiguration
 import NodeStore
@@ -44,19 +45,20 @@ public enum Doctor {
             try library.verifyRuntime()
             return .ok("OpenVINO is loadable from \(configuration.models.runtime.path).")
         }
-        let networks = [MedLSAMEngine.networks.localiser, MedLSAMEngine.networks.segmenter].map { name in
-            check("model \(name)", "Run `make build`, or `medlsam-node model import`.") {
-                .ok("\(name) has its weights, sha256 \(try library.verify(name).prefix(12)).")
+        let method = ContouringMethod(), models = ContouringModels(library, threads: 1)
+        let networks = method.segmenter.networks.map { network in
+            check("model \(network.rawValue)", "Run `make build`, or `medlsam-node model import`.") {
+                .ok("\(network.rawValue) has its weights, sha256 \(try models.digest(of: network).prefix(12)).")
             }
         }
-        let templates = configuration.selection.templateSets.map { name in
-            check("template set \(name)", "Name one that is there in contouring.templateSet or the selection rule, or put it into models.templates.") {
-                let set = try TemplateLibrary(folder: configuration.models.templates).load(name)
-                guard let digest = try? library.verify(MedLSAMEngine.networks.localiser), digest != set.medlamDigest else {
-                    return .ok("\(set.name) version \(set.version) with \(set.structures.count) structures.")
-                }
-                throw NodeError(.notInstalled, "\(set.name) version \(set.version) was made with other MedLAM weights than those installed.")
-            }
+        let sets = TemplateLibrary(folder: configuration.models.templates)
+        let templates = configuration.selection.templateSets.flatMap { name in
+            [check("template set \(name)", "Name one that is there in contouring.templateSet or the selection rule, or put it into models.templates.") {
+                let set = try sets.load(name)
+                return .ok("\(set.name) version \(set.version) with \(set.structures.count) structures.")
+            }] + (!method.localiser.needsMedLAM ? [] : [check("MedLAM of template set \(name)", "Run `make build` or `medlsam-node model import`, or build the set again.") {
+                .ok("\(try models.medlam(of: sets.load(name)).rawValue) has the weights that it was made with.")
+            }])
         }
         return [runtime] + networks + templates
     }

@@ -49,7 +49,7 @@ import Testing
 
     @Test func aHigherScoreIsNeverLessLikelyAndAPositiveOneIsInside() {
         let scores = stride(from: -20.0, through: 20, by: 0.01).map { $0 } + [-1e-12, 0, 1e-12, 1e9, -1e9]
-        let likely = scores.sorted().map { ($0, Segmenter.probability(ofScoreMM: $0)) }
+        let likely = scores.sorted().map { ($0, SegmentedStructure.probability(ofScoreMM: $0)) }
         #expect(zip(likely, likely.dropFirst()).allSatisfy { $0.1 <= $1.1 })
         #expect(likely.allSatisfy { ($0.0 > 0) == ($0.1 >= ProbabilityMap.inside) })
         #expect(likely.first!.1 == 0 && likely.last!.1 == 255)
@@ -117,9 +117,9 @@ import Testing
         let grid = phantom.grid(column: axes.column, row: axes.row, spacingMM: [2, 2, 3], size: [64, 64, 44])
         let result = try segmented(phantom, grid, FakeDecoder())
         // The fake sees the organ in the image itself: agreement with the shape shows that images and shapes share a frame.
-        #expect(result.agreement > 0.9)
+        #expect(result.agreement! > 0.9)
         #expect(result.mask.dice(phantom.organ(on: grid))! > 0.93)
-        #expect(abs(result.predictedIoU - 0.9) < 1e-6)
+        #expect(abs(result.predictedIoU! - 0.9) < 1e-6)
     }
 
     @Test func aFilledBoxComesBackAsTheVoxelsInTheBox() throws {
@@ -127,8 +127,8 @@ import Testing
         var block = Mask(empty: grid)
         for k in 5..<15 { for j in 10..<24 { for i in 12..<30 { block.voxels[grid.offset([i, j, k])] = 1 } } }
         let volume = Volume(geometry: grid, voxels: [Int16](repeating: 0, count: grid.count))
-        let segmenter = Segmenter(encoder: FakeEncoder(), decoder: FakeDecoder(isBlind: true))
-        let result = try #require(try segmenter.segment(volume, WorkingVolume(volume), ["Block": placed(block)], contrasts: [:]) { _ in }["Block"])
+        let segmenter = PromptedSegmenter(encoder: FakeEncoder(), decoder: FakeDecoder(isBlind: true), contrasts: [:])
+        let result = try #require(try segmenter.segment(volume, WorkingVolume(volume), ["Block": PlacedStructure(block)!]) { _ in }["Block"])
         #expect(result.mask.dice(block)! > 0.95)
         let found = try #require(result.mask.boundingBox), truth = try #require(block.boundingBox)
         #expect(all((found.lower &- truth.lower) .<= 1) && all((truth.lower &- found.lower) .<= 1))
@@ -138,22 +138,16 @@ import Testing
     @Test func thinSlicesAreSkippedAndThickOnesAreNot() {
         func heights(_ spacing: Double) -> [Double] {
             let grid = VolumeGeometry(size: [10, 10, 100], spacingMM: [1, 1, spacing], originLPS: [0, 0, 7])
-            return Segmenter.heights(of: grid, covering: [Bounds(low: [0, 0, 20], high: [9, 9, 40])])
+            return PromptedSegmenter.heights(of: grid, covering: [Bounds(low: [0, 0, 20], high: [9, 9, 40])])
         }
         #expect(heights(5) == [22, 27, 32, 37])
         #expect(zip(heights(1), heights(1).dropFirst()).allSatisfy { $1 - $0 == 3 })
         #expect(zip(heights(2.5), heights(2.5).dropFirst()).allSatisfy { $1 - $0 == 2.5 })
     }
 
-    private func placed(_ mask: Mask) -> PlacedStructure {
-        let points = ExtremePoints(mask)!.points
-        let still = Warp(from: points, to: points, weights: points.map { _ in 1 }, stiffness: .init(knots: 2, bending: 1, moving: 1, scaling: 1, outlierMM: 10))
-        return PlacedStructure(points: points, similarity: 1, shapes: [(DistanceField(mask, around: Bounds(points)!), still)])
-    }
-
     private func segmented(_ phantom: BallPhantom, _ grid: VolumeGeometry, _ decoder: FakeDecoder) throws -> SegmentedStructure {
         let volume = phantom.volume(on: grid)
-        return try #require(try Segmenter(encoder: FakeEncoder(), decoder: decoder).segment(
-            volume, WorkingVolume(volume), ["Organ": placed(phantom.organ(on: phantom.grid(spacingMM: [2, 2, 2], size: [60, 60, 60])))], contrasts: [:]) { _ in }["Organ"])
+        return try #require(try PromptedSegmenter(encoder: FakeEncoder(), decoder: decoder, contrasts: [:]).segment(
+            volume, WorkingVolume(volume), ["Organ": PlacedStructure(phantom.organ(on: phantom.grid(spacingMM: [2, 2, 2], size: [60, 60, 60])))!]) { _ in }["Organ"])
     }
 }

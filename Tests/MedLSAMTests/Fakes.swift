@@ -123,8 +123,18 @@ struct FakeDecoder: Model {
     }
 }
 
-let fakeModels = ContouringModels(position: FakeMedLAM(withFeatures: false), features: FakeMedLAM(withFeatures: true),
-                                  encoder: FakeEncoder(), decoder: FakeDecoder(), medlamDigest: "fake")
+let fakeModels = fakes(medlamDigest: "fake")
+
+func fakes(medlamDigest: String) -> ContouringModels {
+    ContouringModels(digest: { $0 == .medlamHN ? medlamDigest : $0.rawValue }) { _, graph in
+        switch graph {
+        case "position", "features": FakeMedLAM(withFeatures: graph == "features")
+        case "encoder": FakeEncoder()
+        default: FakeDecoder()
+        }
+    }
+}
+
 let organDefinition = StructureDefinition(name: "Organ", type: Code("91723000", "Anatomical Structure"), color: [255, 0, 0])
 
 /// Two supports of the phantom, at different places and grids; made once.

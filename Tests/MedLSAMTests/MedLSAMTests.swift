@@ -18,9 +18,7 @@ import Testing
     }
 
     @Test func otherWeightsThanItsOwnAreRefused() throws {
-        let other = ContouringModels(position: fakeModels.position, features: fakeModels.features, encoder: fakeModels.encoder,
-                                     decoder: fakeModels.decoder, medlamDigest: "other")
-        let error = #expect(throws: MedLSAMError.self) { try Contourer(models: other, templates: phantomTemplates()) }
+        let error = #expect(throws: MedLSAMError.self) { try Contourer(models: fakes(medlamDigest: "other"), templates: phantomTemplates()) }
         #expect(error?.code == .templateSetForOtherWeights && error!.message.contains("phantom"))
     }
 
@@ -53,7 +51,7 @@ import Testing
     }
 
     @Test func casesWithoutAStructureOrOnAnotherGridAreRefused() throws {
-        let phantom = BallPhantom(), grid = phantom.grid(), builder = TemplateBuilder(models: fakeModels)
+        let phantom = BallPhantom(), grid = phantom.grid(), builder = try TemplateBuilder(models: fakeModels)
         func build(_ masks: [String: Mask]) throws {
             _ = try builder.build(name: "x", version: 1, provenance: "", structures: [organDefinition], cases: [(phantom.volume(on: grid), masks)])
         }

@@ -26,7 +26,7 @@ import Testing
         let scan = try Self.scan(), working = WorkingVolume(scan.volume)
         let position = try Self.library.load("medlam-hn", graph: "position", threads: 2)
         let features = try Self.library.load("medlam-hn", graph: "features", threads: 2)
-        let localiser = Localiser(position: PositionNetwork(model: position), features: features, templates: Self.templates!)
+        let localiser = MedLAMLocaliser(position: PositionNetwork(model: position), features: features, templates: Self.templates!)
         let placed = try localiser.localise(working, seed: 1) { _ in }
         let worth = Judge(templates: Self.templates!, volume: working).worthSegmenting(placed)
         for name in ["Brainstem", "Parotid_L", "Parotid_R", "Bone_Mandible", "Larynx"] {

@@ -18,22 +18,20 @@ public protocol ContouringEngine: Sendable {
 
 /// MedLSAM with the installed networks and a template set.
 public struct MedLSAMEngine: ContouringEngine {
-    /// The networks by their names in the model library.
-    static let networks = (localiser: "medlam-hn", segmenter: "lite-medsam")
-
     public let templateSet, templateSetVersion: String
     public let models: [ResultContext.Model]
     private let contourer: Contourer
 
-    /// Loads everything; throws what is missing and what to do about it. `threads` 0 is one a processor core.
-    public init(templateSet name: String, folders: ModelFolders, threads: Int = 0) throws {
+    /// Loads what the method needs; throws what is missing and what to do about it. `threads` 0 is one a processor core.
+    public init(templateSet name: String, method: ContouringMethod = ContouringMethod(), folders: ModelFolders, threads: Int = 0) throws {
         let library = ModelLibrary(folders: folders)
-        models = try [Self.networks.localiser, Self.networks.segmenter].map {
-            ResultContext.Model(name: $0, version: try library.status(of: $0).manifest.version, digest: try library.verify($0))
-        }
         let templates = try TemplateLibrary(folder: folders.templates).load(name)
         let threads = threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount
-        contourer = try Contourer(models: ContouringModels(library, threads: threads), templates: templates, threads: threads)
+        let networks = ContouringModels(library, threads: threads)
+        contourer = try Contourer(models: networks, templates: templates, method: method, threads: threads)
+        models = try networks.networks(of: method, templates).map(\.rawValue).map {
+            ResultContext.Model(name: $0, version: try library.status(of: $0).manifest.version, digest: try library.verify($0))
+        }
         templateSet = templates.name
         templateSetVersion = "\(templates.version)"
     }
@@ -46,17 +44,10 @@ public struct MedLSAMEngine: ContouringEngine {
 }
 
 extension ContouringModels {
-    /// Loads the networks, for as many callers at once as there are threads; throws what is missing.
-    public init(_ library: ModelLibrary, threads: Int) throws {
+    /// The networks of a library, each for as many callers at once as there are threads.
+    public convenience init(_ library: ModelLibrary, threads: Int) {
         // One stream a thread: contouring calls the networks from as many threads of its own.
-        func graph(_ graph: String, of model: String) throws -> any Model {
-            try library.load(model, graph: graph, threads: threads, streams: threads)
-        }
-        let (localiser, segmenter) = MedLSAMEngine.networks
-        try self.init(
-            position: graph("position", of: localiser), features: graph("features", of: localiser),
-            encoder: graph("encoder", of: segmenter), decoder: graph("decoder", of: segmenter),
-            medlamDigest: library.verify(localiser))
+        self.init(digest: { try library.verify($0.rawValue) }, load: { try library.load($0.rawValue, graph: $1, threads: threads, streams: threads) })
     }
 }
 

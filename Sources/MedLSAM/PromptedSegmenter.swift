@@ -2,24 +2,15 @@ import Foundation
 import ImagingGeometry
 import ModelRuntime
 
-/// A structure's mask and how the network judged it.
-struct SegmentedStructure: Sendable {
-    let mask: Mask
-    /// How likely each voxel is inside; the mask are those from `ProbabilityMap.inside` on.
-    let probabilities: ProbabilityMap
-    /// The decoder's own estimate of its masks' overlap with the truth, mean over planes, 0 to 1.
-    let predictedIoU: Double
-    /// Dice of the network's mask alone with the supports' mean shape.
-    let agreement: Double
-}
-
 /// Segments placed structures plane by plane with LiteMedSAM, prompted with and held to the supports' mean shape.
 ///
 /// Planes lie across the patient's z axis, whatever the CT's orientation. Each is looked at once, zoomed to the union of
 /// its structures' boxes, and every structure's box decoded from that one embedding.
-struct Segmenter: Sendable {
+struct PromptedSegmenter: StructureSegmenter {
     let encoder: any Model
     let decoder: any Model
+    /// By structure, what intensities say.
+    let contrasts: [String: Contrast]
     var threads = 1
 
     /// Edge of the network's image.
@@ -34,19 +25,14 @@ struct Segmenter: Sendable {
     static let planeStepMM = 2.5
     /// Step at which a shape's box in a plane is felt for, mm.
     static let boxStepMM = 2.0
-    /// Nothing farther than this outside the mean shape is part of a structure, mm.
-    static let reachMM = 8.0
     /// What the intensities' contrast and the network's logits are worth, in mm inside the mean shape. The network, not
     /// trained on CT organs, adds little: on validation Dice falls with more of it (0.60, 0.58, 0.56 at 0, 0.25, 0.5).
     static let contrastMM = 1.5, logitMM = 0.15
     /// The network's logits are limited to this, so that it can be outvoted.
-    static let logitLimit = 4.0
-    /// How many mm of a voxel's score make it e times as likely to be inside as outside: half a plane step, which is how far from
-    /// the surface the planes leave a voxel in doubt.
-    static let softnessMM = 1.25
+    static let logitLimit: Float = 4
 
     /// Masks on the volume's own grid; none for a structure of which no plane shows anything.
-    func segment(_ volume: Volume, _ working: WorkingVolume, _ structures: [String: PlacedStructure], contrasts: [String: Contrast], progress: @escaping Progress) throws -> [String: SegmentedStructure] {
+    func segment(_ volume: Volume, _ working: WorkingVolume, _ structures: [String: PlacedStructure], progress: @escaping Progress) throws -> [String: SegmentedStructure] {
         let names = structures.keys.sorted()
         let heights = Self.heights(of: volume.geometry, covering: structures.values.map(\.bounds))
         let planes = try concurrentMap(heights, threads: threads, progress: progress) { z in
@@ -75,7 +61,7 @@ struct Segmenter: Sendable {
 
     /// The box of a shape in a plane, nil where the plane misses it.
     static func box(of structure: PlacedStructure, z: Double) -> Bounds? {
-        let around = structure.bounds.expanded(byMM: reachMM)
+        let around = structure.bounds.expanded(byMM: SegmentedStructure.reachMM)
         guard z >= around.low.z, z <= around.high.z else { return nil }
         var inside: [SIMD3<Double>] = []
         for y in stride(from: around.low.y, through: around.high.y, by: boxStepMM) {
@@ -121,59 +107,22 @@ struct Segmenter: Sendable {
     private static func joined(_ name: String, _ structure: PlacedStructure, _ planes: [Plane], _ contrast: Contrast?,
                                _ working: WorkingVolume, on geometry: VolumeGeometry) -> SegmentedStructure? {
         let planes = planes.filter { $0.answers[name] != nil }
-        guard !planes.isEmpty, let box = geometry.voxels(within: structure.bounds.expanded(byMM: reachMM)) else { return nil }
-        var mask = Mask(empty: geometry), likely = [UInt8](repeating: 0, count: box.size.x * box.size.y * box.size.z)
-        var at = -1
+        guard !planes.isEmpty, let box = geometry.voxels(within: structure.bounds.expanded(byMM: SegmentedStructure.reachMM)) else { return nil }
         var both = 0, network = 0, shape = 0
         let reader = PlaneReader(name: name, planes: planes)
-        for k in box.lower.z...box.upper.z {
-            for j in box.lower.y...box.upper.y {
-                for i in box.lower.x...box.upper.x {
-                    at += 1
-                    let position = geometry.indexToPatient([Double(i), Double(j), Double(k)])
-                    let distance = structure.distance(at: position)
-                    guard distance > -reachMM, let logit = reader.logit(at: position) else { continue }
-                    if logit > 0 { network += 1 }
-                    if distance > 0 { shape += 1 }
-                    if logit > 0 && distance > 0 { both += 1 }
-                    let seen = contrast?.logRatio(working.intensity(at: position)) ?? 0
-                    let limited = min(max(Double(logit), -logitLimit), logitLimit)
-                    likely[at] = probability(ofScoreMM: distance + contrastMM * seen + logitMM * limited)
-                    if likely[at] >= ProbabilityMap.inside { mask.voxels[geometry.offset([i, j, k])] = 1 }
-                }
-            }
+        let joined = SegmentedStructure.joined(box, on: geometry) { position in
+            let distance = structure.distance(at: position)
+            guard distance > -SegmentedStructure.reachMM, let logit = reader.logit(at: position) else { return nil }
+            if logit > 0 { network += 1 }
+            if distance > 0 { shape += 1 }
+            if logit > 0 && distance > 0 { both += 1 }
+            let seen = contrast?.logRatio(working.intensity(at: position)) ?? 0
+            return distance + contrastMM * seen + logitMM * Double(min(max(logit, -logitLimit), logitLimit))
         }
-        let whole = mask.largestComponent().fillingHolesPerSlice()
-        guard !whole.isEmpty else { return nil }
         let iou = planes.reduce(0) { $0 + $1.answers[name]!.iou } / Double(planes.count)
-        let probabilities = ProbabilityMap(geometry: geometry, voxels: BoxedVoxels(size: geometry.size, box: box, values: likely)).agreeing(with: whole)
-        return SegmentedStructure(mask: whole, probabilities: probabilities, predictedIoU: min(max(iou, 0), 1), agreement: 2 * Double(both) / Double(max(1, network + shape)))
-    }
-}
-
-extension Segmenter {
-    /// The probability of a voxel's score, 0 to 255: logistic, at least `ProbabilityMap.inside` exactly where the score is positive.
-    static func probability(ofScoreMM score: Double) -> UInt8 {
-        let half = Double(ProbabilityMap.inside), doubt = half / (1 + exp(score.magnitude / softnessMM))
-        return UInt8(score > 0 ? max(half, (2 * half - 1 - 2 * doubt).rounded()) : min(half - 1, (2 * doubt).rounded()))
-    }
-}
-
-extension ProbabilityMap {
-    /// The map where a mask overrules it: what the mask takes in is at least `inside`, what it leaves out less, by no more than that needs.
-    func agreeing(with mask: Mask) -> ProbabilityMap {
-        precondition(mask.geometry == geometry)
-        var voxels = voxels, at = 0
-        for k in voxels.box.lower.z...voxels.box.upper.z {
-            for j in voxels.box.lower.y...voxels.box.upper.y {
-                for i in voxels.box.lower.x...voxels.box.upper.x {
-                    let value = voxels.values[at]
-                    voxels.values[at] = mask.voxels[geometry.offset([i, j, k])] == 0 ? min(value, Self.inside - 1) : max(value, Self.inside)
-                    at += 1
-                }
-            }
+        return joined.map {
+            SegmentedStructure(mask: $0.mask, probabilities: $0.probabilities, predictedIoU: min(max(iou, 0), 1), agreement: 2 * Double(both) / Double(max(1, network + shape)))
         }
-        return ProbabilityMap(geometry: geometry, voxels: voxels)
     }
 }
 
@@ -188,7 +137,7 @@ private struct Plane {
     func logit(_ name: String, at positionLPS: SIMD3<Double>) -> Float? {
         var index = grid.patientToIndex(positionLPS)
         index.z = 0
-        guard all(index .>= -0.5), all(index .<= Double(Segmenter.pixels) - 0.5) else { return nil }
+        guard all(index .>= -0.5), all(index .<= Double(PromptedSegmenter.pixels) - 0.5) else { return nil }
         return TrilinearSampler(size: grid.size, values: answers[name]!.logits[...]).value(at: index)
     }
 }
@@ -205,7 +154,7 @@ private struct PlaneReader {
         self.name = name
         self.planes = planes
         heights = planes.map(\.grid.originLPS.z)
-        reach = zip(heights, heights.dropFirst()).map { $1 - $0 }.min() ?? Segmenter.planeStepMM
+        reach = zip(heights, heights.dropFirst()).map { $1 - $0 }.min() ?? PromptedSegmenter.planeStepMM
     }
 
     /// Linear between the planes on either side; nil beyond the last planes' own thickness.
@@ -217,18 +166,5 @@ private struct PlaneReader {
         guard heights[above] > z, below < above, let low = planes[below].logit(name, at: positionLPS) else { return high }
         let share = Float((z - heights[below]) / (heights[above] - heights[below]))
         return low + share * (high - low)
-    }
-}
-
-extension VolumeGeometry {
-    /// The voxels whose centres may lie within a box in patient space; nil when it misses the grid.
-    func voxels(within bounds: Bounds) -> VoxelBox? {
-        let corners = (0..<8).map { corner in
-            patientToIndex([corner & 1 == 0 ? bounds.low.x : bounds.high.x, corner & 2 == 0 ? bounds.low.y : bounds.high.y,
-                            corner & 4 == 0 ? bounds.low.z : bounds.high.z])
-        }
-        let around = Bounds(corners)!
-        let lower = pointwiseMax(SIMD3<Int>(around.low, rounding: .up), .zero), upper = pointwiseMin(SIMD3<Int>(around.high, rounding: .down), size &- 1)
-        return all(lower .<= upper) ? VoxelBox(lower: lower, upper: upper) : nil
     }
 }

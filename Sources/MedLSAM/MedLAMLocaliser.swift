@@ -1,30 +1,12 @@
 import ImagingGeometry
 import ModelRuntime
 
-/// Where a structure was found.
-struct PlacedStructure: Sendable {
-    /// Its extreme points, LPS mm, as the supports agree on them.
-    let points: [SIMD3<Double>]
-    /// Mean similarity of its points' matches.
-    let similarity: Double
-    /// Each support's shape, and the map from the query's space to the support's.
-    let shapes: [(field: DistanceField, toSupport: Warp)]
-
-    /// Box of the whole structure.
-    var bounds: Bounds { Bounds(points)! }
-
-    /// How far inside the structure a position lies by the mean of the supports' shapes, mm.
-    func distance(at positionLPS: SIMD3<Double>) -> Double {
-        shapes.reduce(0) { $0 + $1.field.distance(at: $1.toSupport(positionLPS)) } / Double(shapes.count)
-    }
-}
-
 /// Finds structures in a scan: latent jumps first, then features, each support voting, and warps that hold votes together.
 ///
 /// The core is the paper's (jump by latent positions, refine by multi-scale features, whole and sub-patch extreme
 /// points). Beyond it: feature patches are shared between points; the supports' points move together, so that single
 /// wrong matches are outvoted; and the supports' shapes come along.
-struct Localiser: Sendable {
+struct MedLAMLocaliser: StructureLocaliser {
     let position: PositionNetwork
     let features: any Model
     let templates: TemplateSet
