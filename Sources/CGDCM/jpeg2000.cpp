@@ -1,3 +1,4 @@
+#include "assertions.hpp"
 #include "guard.hpp"
 #include <algorithm>
 #include <cstring>
@@ -32,6 +33,19 @@ struct Source {
     }
 };
 
+/// One image's way through the codec.
+struct Decoding {
+    opj_codec_t *codec;
+    opj_stream_t *stream;
+    opj_image_t *image;
+    bool is_whole;
+
+    static void run(void *of) {
+        Decoding &d = *static_cast<Decoding *>(of);
+        d.is_whole = opj_read_header(d.stream, d.codec, &d.image) && opj_decode(d.codec, d.stream, d.image) && opj_end_decompress(d.codec, d.stream);
+    }
+};
+
 void demand(bool fine) {
     if (!fine) throw std::invalid_argument("its codestream is truncated or broken");
 }
@@ -56,12 +70,12 @@ extern "C" int cgdcm_decode_jpeg2000(const uint8_t *codestream, size_t length, u
         opj_dparameters_t parameters;
         opj_set_default_decoder_parameters(&parameters);
         demand(opj_setup_decoder(codec.get(), &parameters) && opj_decoder_set_strict_mode(codec.get(), OPJ_TRUE));
-        opj_image_t *read = nullptr;
-        const bool has_header = opj_read_header(stream.get(), codec.get(), &read);
-        const std::unique_ptr<opj_image_t, decltype(&opj_image_destroy)> image(read, opj_image_destroy);
-        demand(has_header && opj_decode(codec.get(), stream.get(), read) && opj_end_decompress(codec.get(), stream.get()));
-        const opj_image_comp_t &samples = read->comps[0];
-        demand(read->numcomps == 1 && samples.w == columns && samples.h == rows && samples.data != nullptr);
+        Decoding decoding = {codec.get(), stream.get(), nullptr, false};
+        const bool is_sound = cgdcm::unless_asserted(Decoding::run, &decoding);
+        const std::unique_ptr<opj_image_t, decltype(&opj_image_destroy)> image(decoding.image, opj_image_destroy);
+        demand(is_sound && decoding.is_whole);
+        const opj_image_comp_t &samples = image->comps[0];
+        demand(image->numcomps == 1 && samples.w == columns && samples.h == rows && samples.data != nullptr);
         std::transform(samples.data, samples.data + size_t(columns) * rows, words, [](OPJ_INT32 sample) { return static_cast<uint16_t>(sample); });
     });
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes the seed corpora of Tests/Fuzz: small files of made-up images, in every encoding that the node reads.
 
-Run once by hand when a seed is to be added; the corpora are committed. Needs DCMTK's and GDCM's tools and pydicom.
+Run once by hand when a seed is to be added; the corpora are committed. Needs DCMTK's and GDCM's tools, pydicom and imagecodecs.
 """
 import pathlib
 import struct
 import subprocess
 
+import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -103,6 +104,9 @@ def codestreams(folder, data):
         if d.file_meta.TransferSyntaxUID.is_encapsulated:
             family = next(number for number, name in FAMILIES if path.name.startswith(name))
             (folder / path.name).write_bytes(bytes([family]) + next(generate_frames(d.PixelData, number_of_frames=1)))
+    pixels = dcmread(data / "explicit").pixel_array
+    for name, reversible in {"jpeg2000-ht": True, "jpeg2000-ht-lossy": False}.items():
+        (folder / name).write_bytes(b"\4" + imagecodecs.htj2k_encode(pixels, reversible=reversible))
 
 
 # The families in the order of codestream/target.cpp, each with the prefix of its seeds' names.

@@ -214,6 +214,7 @@ def broken():
             continue  # says nothing of its size
         save(f"rows-{name}", encapsulate([encode(np.ascontiguousarray(image[:-1]))]), syntax=syntax, refused="other columns, rows")
         save(f"columns-{name}", encapsulate([encode(np.ascontiguousarray(image[:, :-2]))]), syntax=syntax, refused="other columns, rows")
+    save("broken-htj2k", encapsulate([broken_htj2k()]), syntax=HTJ2K, refused="truncated or broken")
     colour = np.stack([(image >> 4).clip(0, 255).astype("u1")] * 3, axis=-1)
     save("three-components-j2k", encapsulate([imagecodecs.jpeg2k_encode(colour, level=0, reversible=True, codecformat="j2k")]), syntax=J2K,
          stored=8, signed=False, refused="components")
@@ -226,6 +227,15 @@ def broken():
     mislabelled = OUT / "native-as-rle.dcm"
     save(mislabelled.stem, image.tobytes(), refused="its ")
     mislabelled.write_bytes(mislabelled.read_bytes().replace(NATIVE.encode(), RLE.encode(), 1))
+
+
+def broken_htj2k():
+    """A stream whose last cleanup segment begins its MEL part with four bytes of FF (ISO/IEC 15444-15): OpenJPEG 2.5.0 asserts that none does."""
+    stream = bytearray(htj2k(image))
+    end = len(stream) - 2  # before the end marker
+    suffix = stream[end - 1] << 4 | stream[end - 2] & 15  # Scup: MEL and VLC parts
+    stream[end - suffix:end - suffix + 4] = b"\xff" * 4
+    return bytes(stream)
 
 
 def lying(stream):

@@ -2,10 +2,7 @@ import DICOMCore
 import Foundation
 import NodeTesting
 
-/// The sound series that are spoilt: encodings that the reader knows, and stacks of every kind.
-///
-/// Without High-Throughput JPEG 2000: OpenJPEG 2.5.0 ends the process by an assertion (`mel_init` in ht_dec.c) on some spoilt streams.
-/// In the node that costs one attempt of one job; here it would hide all else.
+/// The sound series that are spoilt: every encoding that the reader knows, and stacks of every kind.
 enum Seeds {
     static func make(in root: URL) throws -> [SpoiltSeries] {
         let plain = Phantom(name: "plain", columns: 16, rows: 16, slices: 4, spacingMM: [12, 12, 60])
@@ -23,8 +20,11 @@ enum Seeds {
             if !tool.isEmpty { try replace(path, by: tool) }
             return [path]
         }
+        let htj2k = try plain.write(into: root.appending(path: "htj2k"))
+        let made = try runTool(Places.python, ["-c", toHTJ2K] + htj2k)
+        guard made.status == 0 else { throw Expired("HTJ2K: \(made.output)") }
         let stacks = try [tilted, uneven].map { try $0.write(into: root.appending(path: $0.name)) }
-        return try (encoded + multiFrame + stacks).map { try SpoiltSeries($0) }
+        return try (encoded + multiFrame + [htj2k] + stacks).map { try SpoiltSeries($0) }
     }
 
     /// By the tools of DCMTK and GDCM.
@@ -32,6 +32,15 @@ enum Seeds {
         ("explicit", []), ("implicit", ["dcmconv", "+ti"]), ("bigendian", ["dcmconv", "+tb"]), ("deflated", ["dcmconv", "+td"]), ("rle", ["dcmcrle"]),
         ("jpeg", ["dcmcjpeg", "+e1"]), ("jpegls", ["dcmcjpls"]), ("jpeg2000", ["gdcmconv", "--j2k"]),
     ]
+
+    private static let toHTJ2K = """
+        import imagecodecs, numpy, pydicom, sys
+        for path in sys.argv[1:]:
+            d = pydicom.dcmread(path)
+            d.PixelData = pydicom.encaps.encapsulate([imagecodecs.htj2k_encode(numpy.ascontiguousarray(d.pixel_array), reversible=True)])
+            d["PixelData"].VR, d["PixelData"].is_undefined_length, d.file_meta.TransferSyntaxUID = "OB", True, "1.2.840.10008.1.2.4.201"
+            d.save_as(path)
+        """
 
     private static func replace(_ path: String, by tool: [String]) throws {
         let made = try runTool(tool[0], tool.dropFirst() + [path, path + ".new"])
