@@ -6,3 +6,4 @@ cd "$(dirname "$0")/.."
 node=${1:-.build/release/medlsam-node}
 $node model import --if-needed lite-medsam .local/weights/lite_medsam.pth
 $node model import --if-needed medlam-hn
+$node model import --if-needed segmenter-hn

@@ -22,9 +22,11 @@ public struct StructureOutcome: Sendable {
     public let boxLPS: Bounds?
     /// The mask that was made and is not given out, to judge whether that was right; nil when none was made. No product is made of it.
     public let withheldMask: Mask?
+    /// What the confidence is made of; empty where there is none.
+    public let evidence: [Evidence: Double]
 
     public init(definition: StructureDefinition, state: StructureState, confidence: Double?, mask: Mask?, probabilities: ProbabilityMap? = nil, boxLPS: Bounds?,
-                withheldMask: Mask? = nil) {
+                withheldMask: Mask? = nil, evidence: [Evidence: Double] = [:]) {
         self.definition = definition
         self.state = state
         self.confidence = confidence
@@ -32,6 +34,7 @@ public struct StructureOutcome: Sendable {
         self.probabilities = probabilities
         self.boxLPS = boxLPS
         self.withheldMask = withheldMask
+        self.evidence = evidence
     }
 }
 
@@ -59,12 +62,20 @@ public struct Contourer: Sendable {
                                         features: try models.graph("features", of: medlam), templates: templates, threads: threads)
         case .given: localiser = nil
         }
-        switch method.segmenter {
+        segmenter = try Self.segmenter(method.segmenter, models, templates, threads)
+    }
+
+    private static func segmenter(_ choice: SegmenterChoice, _ models: ContouringModels, _ templates: TemplateSet, _ threads: Int) throws -> any StructureSegmenter {
+        switch choice {
+        case .trained:
+            let known = try models.structures(of: .segmenterHN)
+            let others = templates.structures.allSatisfy { known.contains($0.name) } ? nil : try segmenter(.liteMedSAM, models, templates, threads)
+            return TrainedSegmenter(network: try models.graph("segment", of: .segmenterHN), structures: known, others: others, threads: threads)
         case .liteMedSAM:
-            segmenter = PromptedSegmenter(encoder: try models.graph("encoder", of: .liteMedSAM), decoder: try models.graph("decoder", of: .liteMedSAM),
-                                          contrasts: templates.contrasts, threads: threads)
-        case .shape: segmenter = PlainSegmenter(filling: .shape)
-        case .box: segmenter = PlainSegmenter(filling: .box)
+            return PromptedSegmenter(encoder: try models.graph("encoder", of: .liteMedSAM), decoder: try models.graph("decoder", of: .liteMedSAM),
+                                     contrasts: templates.contrasts, threads: threads)
+        case .shape: return PlainSegmenter(filling: .shape)
+        case .box: return PlainSegmenter(filling: .box)
         }
     }
 

@@ -5,7 +5,7 @@ public struct ContouringMethod: Codable, Hashable, Sendable {
     public var localiser: LocaliserChoice
     public var segmenter: SegmenterChoice
 
-    public init(localiser: LocaliserChoice = .medlam, segmenter: SegmenterChoice = .liteMedSAM) {
+    public init(localiser: LocaliserChoice = .medlam, segmenter: SegmenterChoice = .trained) {
         self.localiser = localiser
         self.segmenter = segmenter
     }
@@ -24,6 +24,8 @@ public enum LocaliserChoice: String, Codable, CaseIterable, Sendable {
 
 /// What makes masks of found structures.
 public enum SegmenterChoice: String, Codable, CaseIterable, Sendable {
+    /// The network trained on the template set's kind of structures; those that it was not trained on go to LiteMedSAM.
+    case trained
     /// LiteMedSAM, prompted with the shape's box in each plane, joined with the supports' shapes and intensities.
     case liteMedSAM = "lite-medsam"
     /// The supports' mean shape alone.
@@ -31,9 +33,10 @@ public enum SegmenterChoice: String, Codable, CaseIterable, Sendable {
     /// The localised box, filled.
     case box
 
-    /// The networks that it runs.
+    /// The networks that it runs in any case.
     public var networks: [ContouringNetwork] {
         switch self {
+        case .trained: [.segmenterHN]
         case .liteMedSAM: [.liteMedSAM]
         case .shape, .box: []
         }

@@ -9,6 +9,8 @@ public enum ContouringNetwork: String, Codable, CaseIterable, Sendable {
     case medlam
     /// LiteMedSAM. `encoder`: image [1, 3, 256, 256] to embedding [1, 256, 64, 64]; `decoder`: embedding, boxes [B, 4] to logits [B, 1, 256, 256], iou [B].
     case liteMedSAM = "lite-medsam"
+    /// The segmenter trained here. `segment`: scan [N, 1, 48, 64, 64] to logits [N, structures, 48, 64, 64].
+    case segmenterHN = "segmenter-hn"
 
     /// Those that a template set can be made with.
     public static let medlams = [medlamHN, medlam]
@@ -18,16 +20,23 @@ public enum ContouringNetwork: String, Codable, CaseIterable, Sendable {
 public final class ContouringModels: Sendable {
     private let digest: @Sendable (ContouringNetwork) throws -> String
     private let load: @Sendable (ContouringNetwork, String) throws -> any Model
+    private let structures: @Sendable (ContouringNetwork) throws -> [String]
     private let loaded = Mutex<[String: any Model]>([:])
 
-    /// `digest` is the SHA-256 of a network's installed weights, `load` one of its graphs; both throw what is missing.
-    public init(digest: @escaping @Sendable (ContouringNetwork) throws -> String, load: @escaping @Sendable (ContouringNetwork, String) throws -> any Model) {
+    /// `digest` is the SHA-256 of a network's installed weights, `load` one of its graphs, `structures` the TG-263 names of what its channels
+    /// draw; all throw what is missing.
+    public init(digest: @escaping @Sendable (ContouringNetwork) throws -> String, structures: @escaping @Sendable (ContouringNetwork) throws -> [String],
+                load: @escaping @Sendable (ContouringNetwork, String) throws -> any Model) {
         self.digest = digest
+        self.structures = structures
         self.load = load
     }
 
     /// SHA-256 of a network's weights; throws when they are not installed.
     public func digest(of network: ContouringNetwork) throws -> String { try digest(network) }
+
+    /// The TG-263 names of what a network's channels draw; throws when it is not known.
+    public func structures(of network: ContouringNetwork) throws -> [String] { try structures(network) }
 
     /// One graph of a network; throws when its weights are not installed.
     public func graph(_ graph: String, of network: ContouringNetwork) throws -> any Model {
@@ -54,6 +63,13 @@ public final class ContouringModels: Sendable {
 
     /// The networks that a method runs with a template set; throws when its MedLAM is not installed.
     public func networks(of method: ContouringMethod, _ templates: TemplateSet) throws -> [ContouringNetwork] {
-        try (method.localiser.needsMedLAM ? [medlam(of: templates)] : []) + method.segmenter.networks
+        try (method.localiser.needsMedLAM ? [medlam(of: templates)] : []) + segmenters(of: method.segmenter, templates)
+    }
+
+    /// The networks that segment; with the trained one, LiteMedSAM too where the template set has structures that it was not trained on.
+    private func segmenters(of choice: SegmenterChoice, _ templates: TemplateSet) throws -> [ContouringNetwork] {
+        guard choice == .trained else { return choice.networks }
+        let known = try structures(of: .segmenterHN)
+        return choice.networks + (templates.structures.allSatisfy { known.contains($0.name) } ? [] : [.liteMedSAM])
     }
 }

@@ -11,30 +11,17 @@ struct Judge: Sendable {
 
     /// A structure counts as in the field of view when at least this share of its points lies in the scan.
     static let visibleShare = 0.5
-    /// Each ingredient of confidence runs from 0 at the first value to 1 at the second.
-    static let similarityRange = (0.8, 1.0)
-    static let fitRange = (0.2, 0.9)
-    static let shareRange = (0.4, 0.95)
-    static let sizeRange = (0.3, 0.7)
-    static let agreementRange = (0.0, 0.2)
-    static let predictedIoURange = (0.4, 0.6)
-    /// Confidence is the product of all ingredients to this power: mostly three of them speak at a time.
-    static let softness = 1.0 / 3
-    /// Below this confidence a contour is withheld.
+    /// A structure that is less like the supports' than this is not worth segmenting, relative to what supports reach among themselves.
+    static let leastLikeness = 0.8
+    /// Below this confidence a contour is withheld, unless the template set says otherwise.
     static let leastConfidence = 0.5
     /// A scan in which no structure is as similar as this shows another part of the body (an abdomen reaches 0.78).
     static let regionSimilarity = 0.82
 
-    /// One ingredient of confidence, 0 to 1, with the doubt that it raises when low.
-    struct Ingredient {
-        let value: Double
-        let doubt: String
-    }
-
     /// The structures to segment: those that lie in the scan and do not look altogether unlike the supports.
     func worthSegmenting(_ placed: [String: PlacedStructure]) -> [String: PlacedStructure] {
         guard isRegionShown(placed) else { return [:] }
-        return placed.filter { isInFieldOfView($1) && (likeness($0, $1) ?? 1) > Self.similarityRange.0 }
+        return placed.filter { isInFieldOfView($1) && (likeness($0, $1) ?? 1) > Self.leastLikeness }
     }
 
     /// The structures that lie in the scan and are not worth segmenting but to judge whether withholding them was right.
@@ -45,19 +32,19 @@ struct Judge: Sendable {
 
     func outcome(_ definition: StructureDefinition, _ all: [String: PlacedStructure], _ segmented: SegmentedStructure?) -> StructureOutcome {
         let placed = all[definition.name]
-        func outcome(_ state: StructureState, _ confidence: Double?) -> StructureOutcome {
+        func outcome(_ state: StructureState, _ confidence: Double?, _ evidence: [Evidence: Double] = [:]) -> StructureOutcome {
             let given = state == .segmented ? segmented : nil
             return StructureOutcome(definition: definition, state: state, confidence: confidence, mask: given?.mask, probabilities: given?.probabilities,
-                                    boxLPS: placed?.bounds, withheldMask: given == nil ? segmented?.mask : nil)
+                                    boxLPS: placed?.bounds, withheldMask: given == nil ? segmented?.mask : nil, evidence: evidence)
         }
         guard let placed, isInFieldOfView(placed), isRegionShown(all) else { return outcome(.notInFieldOfView, nil) }
-        let ingredients = ingredients(definition.name, placed, segmented)
-        let product = ingredients.reduce(1) { $0 * $1.value }
-        let confidence = (power(product, Self.softness) * 100).rounded() / 100
-        guard segmented != nil, confidence >= Self.leastConfidence else {
-            return outcome(.withheld(reason: ingredients.min { $0.value < $1.value }!.doubt), confidence)
+        let evidence = evidence(definition.name, placed, segmented)
+        guard segmented != nil else { return outcome(.withheld(reason: "nothing was segmented in its box"), 0, evidence) }
+        let confidence = (Evidence.confidence(evidence) * 100).rounded() / 100
+        guard confidence >= templates.leastConfidence?[definition.name] ?? Self.leastConfidence else {
+            return outcome(.withheld(reason: Evidence.gravestDoubt(evidence)), confidence, evidence)
         }
-        return outcome(.segmented, confidence)
+        return outcome(.segmented, confidence, evidence)
     }
 
     private func isInFieldOfView(_ structure: PlacedStructure) -> Bool { visibleShare(structure) >= Self.visibleShare }
@@ -77,19 +64,12 @@ struct Judge: Sendable {
     }
 
     /// What confidence is made of; what the method does not measure is left out.
-    func ingredients(_ name: String, _ placed: PlacedStructure, _ segmented: SegmentedStructure?) -> [Ingredient] {
-        var result: [Ingredient] = []
-        func add(_ value: Double?, _ range: (Double, Double), _ doubt: String) {
-            if let value { result.append(Ingredient(value: ramp(value, range), doubt: doubt)) }
-        }
-        add(likeness(name, placed), Self.similarityRange, "the scan looks little like the supports there")
-        add(fit(name, placed), Self.fitRange, "the intensities do not fit its shape")
-        add(visibleShare(placed), Self.shareRange, "much of it lies outside the scan")
-        add(plausibility(name, placed.bounds), Self.sizeRange, "its box is not of the supports' size")
-        add(segmented?.predictedIoU, Self.predictedIoURange, "the network doubts its own mask")
-        add(segmented?.agreement, Self.agreementRange, "the network's mask does not fit the supports' shape")
-        if segmented == nil { result.append(Ingredient(value: 0, doubt: "nothing was segmented in its box")) }
-        return result
+    func evidence(_ name: String, _ placed: PlacedStructure, _ segmented: SegmentedStructure?) -> [Evidence: Double] {
+        let all: [Evidence: Double?] = [
+            .likeness: likeness(name, placed), .fit: fit(name, placed), .visibleShare: visibleShare(placed), .boxSize: plausibility(name, placed.bounds),
+            .predictedIoU: segmented?.predictedIoU, .agreement: segmented?.agreement, .expectedDice: segmented?.expectedDice, .stability: segmented?.stability,
+        ]
+        return all.compactMapValues { $0 }
     }
 
     /// How much better intensities fit inside the mean shape than just outside, relative to the supports' own.
@@ -117,9 +97,5 @@ struct Judge: Sendable {
             let low = sizes.map { $0[axis] }.min()!, high = sizes.map { $0[axis] }.max()!, size = bounds.extent[axis]
             return size < low ? size / low : size > high ? high / size : 1
         }.min()!
-    }
-
-    private func ramp(_ value: Double, _ range: (Double, Double)) -> Double {
-        min(max((value - range.0) / (range.1 - range.0), 0), 1)
     }
 }

@@ -10,6 +10,10 @@ struct SegmentedStructure: Sendable {
     let predictedIoU: Double?
     /// Dice of the network's mask alone with the supports' mean shape; nil where no network took part.
     let agreement: Double?
+    /// Dice with the truth that the probabilities lead one to expect, 0 to 1; nil where they are not a network's.
+    var expectedDice: Double?
+    /// Dice of what the network draws of the scan and of its mirror image; nil where it saw only one.
+    var stability: Double?
 
     /// Nothing farther than this outside the mean shape is part of a structure, mm.
     static let reachMM = 8.0

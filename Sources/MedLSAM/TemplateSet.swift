@@ -13,6 +13,8 @@ public struct TemplateSet: Codable, Sendable {
     public let structures: [StructureDefinition]
     /// By structure: the similarity that its points reach when supports are localised in each other.
     let typicalSimilarity: [String: Double]
+    /// By structure: the confidence below which a mask is withheld; where there is none, half.
+    let leastConfidence: [String: Double]?
     /// By structure: what intensities say, from all supports.
     let contrasts: [String: Contrast]
     /// Each support patient's structures by name; a patient may lack some.
@@ -36,13 +38,14 @@ public struct TemplateSet: Codable, Sendable {
     }
 
     init(name: String, version: Int, provenance: String, medlamDigest: String, structures: [StructureDefinition],
-         typicalSimilarity: [String: Double], contrasts: [String: Contrast], supports: [[String: SupportStructure]]) {
+         typicalSimilarity: [String: Double], leastConfidence: [String: Double]? = nil, contrasts: [String: Contrast], supports: [[String: SupportStructure]]) {
         self.name = name
         self.version = version
         self.provenance = provenance
         self.medlamDigest = medlamDigest
         self.structures = structures
         self.typicalSimilarity = typicalSimilarity
+        self.leastConfidence = leastConfidence
         self.contrasts = contrasts
         self.supports = supports
     }

@@ -59,22 +59,25 @@ struct WorkingVolume: Sendable {
 
     /// The patch whose middle voxel lies nearest a position.
     func patch(around positionLPS: SIMD3<Double>) -> Patch {
-        let edge = Self.patchEdge, size = geometry.size
-        let middle = SIMD3<Int>(geometry.patientToIndex(positionLPS), rounding: .toNearestOrEven)
-        var values = [Float](repeating: 0, count: edge * edge * edge)
-        let left = middle.x - Self.patchMiddle
-        let columns = max(0, left)..<max(max(0, left), min(size.x, left + edge))
-        for z in 0..<edge {
-            let k = middle.z - Self.patchMiddle + z
-            guard (0..<size.z).contains(k) else { continue }
-            for y in 0..<edge {
-                let j = middle.y + Self.patchMiddle - y
-                guard (0..<size.y).contains(j) else { continue }
-                let source = (k * size.y + j) * size.x, target = (z * edge + y) * edge - left
+        let middle = SIMD3<Int>(geometry.patientToIndex(positionLPS), rounding: .toNearestOrEven), half = Self.patchMiddle
+        // Rows are turned round: the middle lies at row 32 from the posterior end.
+        let values = values(from: middle &- SIMD3(half, half - 1, half), size: SIMD3(repeating: Self.patchEdge))
+        return Patch(values: values, middleLPS: geometry.indexToPatient(SIMD3<Double>(middle)))
+    }
+
+    /// The intensities of `size` voxels from a corner on, axes (z, y, x) towards Superior, Anterior, Left; air beyond.
+    func values(from corner: SIMD3<Int>, size: SIMD3<Int>) -> [Float] {
+        var values = [Float](repeating: 0, count: size.x * size.y * size.z)
+        let stored = geometry.size, columns = max(0, corner.x)..<max(max(0, corner.x), min(stored.x, corner.x + size.x))
+        for z in 0..<size.z where (0..<stored.z).contains(corner.z + z) {
+            for y in 0..<size.y {
+                let j = corner.y + size.y - 1 - y
+                guard (0..<stored.y).contains(j) else { continue }
+                let source = ((corner.z + z) * stored.y + j) * stored.x, target = (z * size.y + y) * size.x - corner.x
                 for i in columns { values[target + i] = intensities[source + i] }
             }
         }
-        return Patch(values: values, middleLPS: geometry.indexToPatient(SIMD3<Double>(middle)))
+        return values
     }
 
     /// Random body voxels' positions; every slice is equally likely, as in training. Empty where there is no body.

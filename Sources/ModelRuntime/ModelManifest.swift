@@ -32,6 +32,8 @@ public struct ModelManifest: Codable, Sendable, Equatable {
     public let source: String
     /// What an import reads.
     public let checkpoint: Checkpoint
+    /// What its output's channels are, by TG-263 name; nil for a model that is not made for certain structures.
+    public let structures: [String]?
     /// The graphs by name.
     public let graphs: [String: Graph]
 

@@ -126,7 +126,7 @@ struct FakeDecoder: Model {
 let fakeModels = fakes(medlamDigest: "fake")
 
 func fakes(medlamDigest: String) -> ContouringModels {
-    ContouringModels(digest: { $0 == .medlamHN ? medlamDigest : $0.rawValue }) { _, graph in
+    ContouringModels(digest: { $0 == .medlamHN ? medlamDigest : $0.rawValue }, structures: { _ in [] }) { _, graph in
         switch graph {
         case "position", "features": FakeMedLAM(withFeatures: graph == "features")
         case "encoder": FakeEncoder()

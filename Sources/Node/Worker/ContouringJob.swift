@@ -128,6 +128,7 @@ extension JobReport.Structure {
             }
         self.init(
             name: outcome.definition.name, state: state, reason: reason, confidence: outcome.confidence,
+            evidence: Dictionary(uniqueKeysWithValues: outcome.evidence.map { ($0.key.rawValue, ($0.value * 1000).rounded() / 1000) }),
             volumeMillilitres: try outcome.mask.map { try series.sourceMask($0).volumeML })
     }
 }

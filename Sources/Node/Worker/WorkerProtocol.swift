@@ -57,6 +57,8 @@ public struct JobReport: Codable, Sendable {
         public let reason: String?
         /// 0 to 1.
         public let confidence: Double?
+        /// What the confidence is made of, by `Evidence`; nil in reports of an earlier version.
+        public let evidence: [String: Double]?
         public let volumeMillilitres: Double?
     }
 
