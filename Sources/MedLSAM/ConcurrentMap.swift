@@ -2,13 +2,13 @@ import Foundation
 import Synchronization
 
 /// What share of something is done, 0 to 1.
-typealias Progress = @Sendable (Double) -> Void
+package typealias Progress = @Sendable (Double) -> Void
 
 /// Transforms items on `threads` threads of its own and returns the results in order; blocks.
 ///
 /// Networks block for long, which the cooperative pool must not. The first error ends the work and is thrown. `progress`
 /// is called by one thread at a time and never goes back.
-func concurrentMap<Item: Sendable, Result: Sendable>(
+package func concurrentMap<Item: Sendable, Result: Sendable>(
     _ items: [Item], threads: Int, progress: @escaping Progress = { _ in }, _ transform: @escaping @Sendable (Item) throws -> Result
 ) throws -> [Result] {
     let work = Work<Result>(count: items.count, progress: progress)

@@ -46,6 +46,7 @@ public enum ContouringStage: String, Sendable {
 /// Contours a CT with MedLSAM: localise each structure of a template set, prompt, segment.
 public struct Contourer: Sendable {
     private let templates: TemplateSet
+    private let method: ContouringMethod
     /// Nil for `given`, whose places come with each call.
     private let localiser: (any StructureLocaliser)?
     private let segmenter: any StructureSegmenter
@@ -55,6 +56,7 @@ public struct Contourer: Sendable {
     /// `threads` is how many threads of its own `contour` calls the networks on.
     public init(models: ContouringModels, templates: TemplateSet, method: ContouringMethod = ContouringMethod(), threads: Int = 1) throws {
         self.templates = templates
+        self.method = method
         switch method.localiser {
         case .medlam:
             let medlam = try models.medlam(of: templates)
@@ -83,13 +85,15 @@ public struct Contourer: Sendable {
     ///
     /// The same volume and seed give the same result. `progress` gets the stage and how much of it is done (0 to 1). For evaluation: `given`
     /// are the known masks by name, on any grid, that the localiser `given` places structures by (none without them), and `judgingWithheld` has
-    /// masks made of structures in the field of view even where it is clear before that they will be withheld.
-    public func contour(_ volume: Volume, seed: UInt64, given: [String: Mask]? = nil, judgingWithheld: Bool = false,
+    /// masks made of structures in the field of view even where it is clear before that they will be withheld; `memory` is this scan's.
+    public func contour(_ volume: Volume, seed: UInt64, given: [String: Mask]? = nil, judgingWithheld: Bool = false, memory: PlaceMemory = PlaceMemory(),
                         progress: @escaping @Sendable (ContouringStage, Double) -> Void = { _, _ in }) throws -> [StructureOutcome] {
+        progress(.localising, 0)
         let working = WorkingVolume(volume)
         let localiser = self.localiser ?? GivenLocaliser(masks: given ?? [:])
-        let placed = try localiser.localise(working, seed: seed) { progress(.localising, $0) }
+        let placed = try memory.places(method.localiser) { try localiser.localise(working, seed: seed) { progress(.localising, $0) } }
         progress(.localising, 1)
+        progress(.segmenting, 0)
         let judge = Judge(templates: templates, volume: working)
         var segmented = try segmenter.segment(volume, working, judge.worthSegmenting(placed)) { progress(.segmenting, $0) }
         if judgingWithheld {

@@ -130,7 +130,7 @@ extension Mask {
 
 extension VolumeGeometry {
     /// Half of a voxel's extent along each of the patient's axes.
-    var halfVoxelLPS: SIMD3<Double> {
+    package var halfVoxelLPS: SIMD3<Double> {
         func size(_ v: SIMD3<Double>) -> SIMD3<Double> { pointwiseMax(v, -v) }
         return (size(columnIndexDirection) * spacingMM.x + size(rowIndexDirection) * spacingMM.y
             + size(sliceIndexDirection) * spacingMM.z) / 2

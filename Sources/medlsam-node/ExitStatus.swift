@@ -11,7 +11,7 @@ import NodeStore
 /// What the command tells the shell: the names and numbers of BSD's sysexits.h, listed in docs/reference/errors.md.
 enum ExitStatus: Int32, CaseIterable {
     case success = 0
-    /// `doctor` found something that keeps the node from its work.
+    /// `doctor` found something that keeps the node from its work; `explain` or `evaluate`, something refused or unreadable.
     case findings = 1
     /// The command line is wrong (swift-argument-parser's own).
     case usage = 64

@@ -12,7 +12,7 @@ struct MedLSAMNode: AsyncParsableCommand {
         version: softwareVersion,
         subcommands: [
             ServeCommand.self, SegmentCommand.self, ExplainCommand.self, VolumeCommand.self, ConvertCommand.self, JobsCommand.self, QuarantineCommand.self,
-            ConflictsCommand.self, CommitmentsCommand.self, ModelCommand.self, TemplateCommand.self,
+            ConflictsCommand.self, CommitmentsCommand.self, ModelCommand.self, TemplateCommand.self, EvaluateCommand.self,
             EchoCommand.self, SendCommand.self, DoctorCommand.self, WorkerCommand.self,
         ])
 

@@ -1,8 +1,5 @@
 import ArgumentParser
-import DICOMCore
-import DICOMImaging
 import Foundation
-import ImagingGeometry
 import MedLSAM
 import Node
 
@@ -77,7 +74,12 @@ struct TemplateCommand: ParsableCommand {
             let structures = try self.structures.map {
                 try JSONDecoder().decode([StructureDefinition].self, from: Data(contentsOf: URL(fileURLWithPath: $0)))
             } ?? StructureDefinition.headNeck
-            let cases = try self.cases.map(contouredCase)
+            let cases = try self.cases.map { folder in
+                _ = try dicomFiles(in: folder)
+                let one = try ContouredCase.read(URL(fileURLWithPath: folder))
+                print("\(folder): \(one.masks.keys.sorted().joined(separator: " "))")
+                return (one.series.volume, one.masks)
+            }
             let threads = ProcessInfo.processInfo.activeProcessorCount
             let set = try TemplateBuilder(models: ContouringModels(settings.models(), threads: threads))
                 .build(name: name, version: version, provenance: provenance, structures: structures, cases: cases)
@@ -88,22 +90,6 @@ struct TemplateCommand: ParsableCommand {
                 try set.encoded().write(to: file)
             } catch { throw CommandFailure(.cannotCreate, "\(file.path) cannot be written: \(error.localizedDescription)") }
             print("\(file.path): \(structures.count) structures of \(cases.count) patients")
-        }
-
-        /// Reads the CT of a folder and the contours that were drawn on it.
-        private func contouredCase(_ folder: String) throws -> (volume: Volume, masks: [String: Mask]) {
-            let files = try dicomFiles(in: folder)
-            let series = try CTSeries.read(paths: files)
-            var masks: [String: Mask] = [:]
-            for file in files {
-                let headers = try DataSet(contentsOf: file, stoppingBefore: .studyDate)
-                guard headers.uid(.sopClassUID) == SOPClass.rtStructureSetStorage else { continue }
-                let drawn = try StructureSetReader.masks(in: DataSet(contentsOf: file), grid: series.grid, frameOfReferenceUID: series.frameOfReferenceUID)
-                masks.merge(drawn.mapValues(series.grid.workingMask)) { first, _ in first }
-            }
-            guard !masks.isEmpty else { throw CommandFailure(.unusableInput, "\(folder) holds no contour on its CT.") }
-            print("\(folder): \(masks.keys.sorted().joined(separator: " "))")
-            return (series.volume, masks)
         }
     }
 }

@@ -20,14 +20,17 @@ public protocol ContouringEngine: Sendable {
 public struct MedLSAMEngine: ContouringEngine {
     public let templateSet, templateSetVersion: String
     public let models: [ResultContext.Model]
-    private let contourer: Contourer
+    let contourer: Contourer
 
     /// Loads what the method needs; throws what is missing and what to do about it. `threads` 0 is one a processor core.
     public init(templateSet name: String, method: ContouringMethod = ContouringMethod(), folders: ModelFolders, threads: Int = 0) throws {
-        let library = ModelLibrary(folders: folders)
-        let templates = try TemplateLibrary(folder: folders.templates).load(name)
-        let threads = threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount
-        let networks = ContouringModels(library, threads: threads)
+        let library = ModelLibrary(folders: folders), threads = threads > 0 ? threads : ProcessInfo.processInfo.activeProcessorCount
+        try self.init(templates: TemplateLibrary(folder: folders.templates).load(name), method: method, library: library,
+                      networks: ContouringModels(library, threads: threads), threads: threads)
+    }
+
+    /// The same with a template set at hand and networks that others may share.
+    init(templates: TemplateSet, method: ContouringMethod, library: ModelLibrary, networks: ContouringModels, threads: Int) throws {
         contourer = try Contourer(models: networks, templates: templates, method: method, threads: threads)
         models = try networks.networks(of: method, templates).map(\.rawValue).map {
             ResultContext.Model(name: $0, version: try library.status(of: $0).manifest.version, digest: try library.verify($0))
