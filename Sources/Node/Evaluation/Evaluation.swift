@@ -49,10 +49,9 @@ public struct Evaluation: Sendable {
 
     /// Every case of a draw by every method.
     private func judge(_ draw: SupportDraw, _ progress: @escaping Progress) throws -> [CaseScore] {
-        let set = try digest(String(decoding: draw.templates.encoded(), as: UTF8.self))
         let methods = try plan.methods.map { method in
             let engine = try MedLSAMEngine(templates: draw.templates, method: method, library: library, networks: networks, threads: plan.threads)
-            return Method(method: method, engine: engine, basis: digest(([softwareVersion, method.name, set] + engine.models.map(\.digest)).joined(separator: "\n")))
+            return Method(method: method, engine: engine, basis: digest(([softwareVersion, method.name, draw.basis] + engine.models.map(\.digest)).joined(separator: "\n")))
         }
         let isPool = if case .drawn(let pool, _, _) = plan.supports { Set(pool.map(\.path)) } else { Set<String>() }
         let cases = plan.cases.filter { !(isPool.contains($0.path) && draw.supports.contains($0.lastPathComponent)) }

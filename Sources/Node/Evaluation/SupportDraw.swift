@@ -9,6 +9,8 @@ struct SupportDraw: Sendable {
         /// What was drawn from and for; another basis makes the template set void.
         let basis: String
         let supports: [String]
+        /// What the template set was made to serve; more makes it anew, of the same supports.
+        let localisers: [LocaliserChoice]
     }
 
     /// Nil for an installed template set.
@@ -16,6 +18,8 @@ struct SupportDraw: Sendable {
     /// The folders' names; empty for an installed set.
     let supports: [String]
     let templates: TemplateSet
+    /// What the scores that are made with it rest on.
+    let basis: String
 
     var name: String { Self.name(seed) }
     static func name(_ seed: Int?) -> String { seed.map { "seed-\($0)" } ?? "installed" }
@@ -30,7 +34,8 @@ extension EvaluationPlan {
 
     /// An installed template set as a draw.
     func installed(_ name: String, in library: TemplateLibrary) throws -> SupportDraw {
-        SupportDraw(seed: nil, supports: [], templates: try library.load(name))
+        let templates = try library.load(name)
+        return SupportDraw(seed: nil, supports: [], templates: templates, basis: digest(String(decoding: try templates.encoded(), as: UTF8.self)))
     }
 
     /// Draws supports and makes their template set, or reads what an earlier run kept of it.
@@ -42,9 +47,10 @@ extension EvaluationPlan {
         let (record, file) = (folder.appending(path: "draw.json"), folder.appending(path: "templates.json"))
         let structures = NodeJSON.encode(self.structures)
         let basis = digest(([structures, "\(count)", try models.digest(of: .medlamHN)] + pool.map(\.lastPathComponent)).joined(separator: "\n"))
-        if let known = try? NodeJSON.decode(SupportDraw.Record.self, from: String(contentsOf: record, encoding: .utf8)), known.basis == basis,
-           let templates = try? TemplateSet(decoding: Data(contentsOf: file)) {
-            return SupportDraw(seed: seed, supports: known.supports, templates: templates)
+        let known = (try? NodeJSON.decode(SupportDraw.Record.self, from: String(contentsOf: record, encoding: .utf8))).flatMap { $0.basis == basis ? $0 : nil }
+        let localisers = Set(methods.map(\.localiser)).union(known?.localisers ?? [])
+        if let known, localisers == Set(known.localisers), let templates = try? TemplateSet(decoding: Data(contentsOf: file)) {
+            return SupportDraw(seed: seed, supports: known.supports, templates: templates, basis: digest(([basis] + known.supports).joined(separator: "\n")))
         }
         var supports: [ContouredCase] = []
         for candidate in Self.drawn(pool, seed: seed) where supports.count < count {
@@ -65,8 +71,8 @@ extension EvaluationPlan {
             cases: supports.map { ($0.series.volume, $0.masks) })
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try templates.encoded().write(to: file, options: .atomic)
-        let drawn = SupportDraw.Record(basis: basis, supports: supports.map(\.name))
+        let drawn = SupportDraw.Record(basis: basis, supports: supports.map(\.name), localisers: localisers.sorted { $0.rawValue < $1.rawValue })
         try Data(NodeJSON.encode(drawn).utf8).write(to: record, options: .atomic)
-        return SupportDraw(seed: seed, supports: drawn.supports, templates: templates)
+        return SupportDraw(seed: seed, supports: drawn.supports, templates: templates, basis: digest(([basis] + drawn.supports).joined(separator: "\n")))
     }
 }
