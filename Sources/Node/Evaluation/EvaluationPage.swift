@@ -81,8 +81,8 @@ struct EvaluationPage {
             return "<h3>\(Plot.escaped(Self.name(structure, extent)))</h3><div class=\"plots\">"
                 + Plot.boxes("Dice, all masks", lines { $0.mask?.dice ?? 0 }, range: 0...1, bar: bar?.dice)
                 + Plot.boxes("Localiser's box IoU", lines { $0.box?.iou ?? 0 }, range: 0...1, bar: bar?.boxIoU)
-                + Plot.boxes("Localiser's WD, mm", lines { $0.box?.wallDistanceMM }, range: 0...20, bar: bar?.boxWallDistanceMM)
-                + Plot.boxes("HD95, mm", lines { $0.mask?.hd95MM }, range: 0...30) + "</div>"
+                + Plot.boxes("Localiser's WD, mm (20: and more)", lines { $0.box?.wallDistanceMM }, range: 0...20, bar: bar?.boxWallDistanceMM)
+                + Plot.boxes("HD95, mm (30: and more)", lines { $0.mask?.hd95MM }, range: 0...30) + "</div>"
         }.joined(separator: "\n")
     }
 
