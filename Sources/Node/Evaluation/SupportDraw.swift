@@ -65,14 +65,16 @@ extension EvaluationPlan {
         guard supports.count == count else {
             throw NodeError(.unreadable, "Of \(pool.count) support cases \(supports.count) can be read, fewer than the \(count) to draw.")
         }
-        let templates = try TemplateBuilder(models: models).build(
+        let built = try TemplateBuilder(models: models).build(
             name: "evaluation", version: 1, provenance: "Drawn by seed \(seed): \(supports.map(\.name).joined(separator: ", "))",
             structures: self.structures.filter { structure in supports.contains { $0.masks[structure.name] != nil } },
             cases: supports.map { ($0.series.volume, $0.masks) })
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        try templates.encoded().write(to: file, options: .atomic)
+        let encoded = try built.encoded()
+        try encoded.write(to: file, options: .atomic)
         let drawn = SupportDraw.Record(basis: basis, supports: supports.map(\.name), localisers: localisers.sorted { $0.rawValue < $1.rawValue })
         try Data(NodeJSON.encode(drawn).utf8).write(to: record, options: .atomic)
-        return SupportDraw(seed: seed, supports: drawn.supports, templates: templates, basis: digest(([basis] + drawn.supports).joined(separator: "\n")))
+        // As a node would read it: encoding rounds.
+        return SupportDraw(seed: seed, supports: drawn.supports, templates: try TemplateSet(decoding: encoded), basis: digest(([basis] + drawn.supports).joined(separator: "\n")))
     }
 }
