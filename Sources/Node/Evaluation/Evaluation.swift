@@ -38,7 +38,8 @@ public struct Evaluation: Sendable {
             scores = try judge(draws[0], progress)
         case .drawn(let pool, let count, let seeds):
             for seed in seeds {
-                let draw = try plan.draw(seed: seed, from: pool, count: count, models: networks) { failures.add($0) }
+                let draw = try plan.draw(seed: seed, from: pool, count: count, models: networks)
+                draw.passedOver.forEach(failures.add)
                 progress("draw \(draw.name): supports \(draw.supports.joined(separator: ", "))")
                 draws.append(draw)
                 scores += try judge(draw, progress)

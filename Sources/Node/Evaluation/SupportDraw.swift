@@ -9,6 +9,8 @@ struct SupportDraw: Sendable {
         /// What was drawn from and for; another basis makes the template set void.
         let basis: String
         let supports: [String]
+        /// Those that came first and could not be used.
+        let passedOver: [EvaluationReport.Failure]
         /// What the template set was made to serve; more makes it anew, of the same supports.
         let localisers: [LocaliserChoice]
     }
@@ -18,11 +20,20 @@ struct SupportDraw: Sendable {
     /// The folders' names; empty for an installed set.
     let supports: [String]
     let templates: TemplateSet
+    let passedOver: [EvaluationReport.Failure]
     /// What the scores that are made with it rest on.
     let basis: String
 
     var name: String { Self.name(seed) }
     static func name(_ seed: Int?) -> String { seed.map { "seed-\($0)" } ?? "installed" }
+}
+
+extension SupportDraw {
+    /// A draw of the record's supports.
+    fileprivate init(seed: Int, _ record: Record, _ templates: TemplateSet) {
+        self.init(seed: seed, supports: record.supports, templates: templates, passedOver: record.passedOver,
+                  basis: digest(([record.basis] + record.supports).joined(separator: "\n")))
+    }
 }
 
 extension EvaluationPlan {
@@ -35,14 +46,14 @@ extension EvaluationPlan {
     /// An installed template set as a draw.
     func installed(_ name: String, in library: TemplateLibrary) throws -> SupportDraw {
         let templates = try library.load(name)
-        return SupportDraw(seed: nil, supports: [], templates: templates, basis: digest(String(decoding: try templates.encoded(), as: UTF8.self)))
+        return SupportDraw(seed: nil, supports: [], templates: templates, passedOver: [], basis: digest(String(decoding: try templates.encoded(), as: UTF8.self)))
     }
 
     /// Draws supports and makes their template set, or reads what an earlier run kept of it.
     ///
-    /// Folders that cannot be read, or in which nothing looked for is drawn, are passed over: `failed` is told of each. Throws NodeError `unreadable`
+    /// Folders that cannot be read, or in which nothing looked for is drawn, are passed over, and noted. Throws NodeError `unreadable`
     /// where too few are left, and what building throws.
-    func draw(seed: Int, from pool: [URL], count: Int, models: ContouringModels, failed: (EvaluationReport.Failure) -> Void) throws -> SupportDraw {
+    func draw(seed: Int, from pool: [URL], count: Int, models: ContouringModels) throws -> SupportDraw {
         let folder = folder(seed: seed)
         let (record, file) = (folder.appending(path: "draw.json"), folder.appending(path: "templates.json"))
         let structures = NodeJSON.encode(self.structures)
@@ -50,9 +61,9 @@ extension EvaluationPlan {
         let known = (try? NodeJSON.decode(SupportDraw.Record.self, from: String(contentsOf: record, encoding: .utf8))).flatMap { $0.basis == basis ? $0 : nil }
         let localisers = Set(methods.map(\.localiser)).union(known?.localisers ?? [])
         if let known, localisers == Set(known.localisers), let templates = try? TemplateSet(decoding: Data(contentsOf: file)) {
-            return SupportDraw(seed: seed, supports: known.supports, templates: templates, basis: digest(([basis] + known.supports).joined(separator: "\n")))
+            return SupportDraw(seed: seed, known, templates)
         }
-        var supports: [ContouredCase] = []
+        var supports: [ContouredCase] = [], passedOver: [EvaluationReport.Failure] = []
         for candidate in Self.drawn(pool, seed: seed) where supports.count < count {
             do {
                 let one = try ContouredCase.read(candidate, rename: name)
@@ -60,10 +71,11 @@ extension EvaluationPlan {
                     throw NodeError(.unreadable, "\(one.name) has a contour of none of the structures.")
                 }
                 supports.append(one)
-            } catch { failed(.init(caseName: candidate.lastPathComponent, seed: seed, method: nil, reason: "as a support: \(error)")) }
+            } catch { passedOver.append(.init(caseName: candidate.lastPathComponent, seed: seed, method: nil, reason: "as a support: \(error)")) }
         }
         guard supports.count == count else {
-            throw NodeError(.unreadable, "Of \(pool.count) support cases \(supports.count) can be read, fewer than the \(count) to draw.")
+            let reason = passedOver.first.map { " \($0.reason)" } ?? ""
+            throw NodeError(.unreadable, "Of \(pool.count) support cases \(supports.count) can be read, fewer than the \(count) to draw.\(reason)")
         }
         let built = try TemplateBuilder(models: models).build(
             name: "evaluation", version: 1, provenance: "Drawn by seed \(seed): \(supports.map(\.name).joined(separator: ", "))",
@@ -72,9 +84,9 @@ extension EvaluationPlan {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let encoded = try built.encoded()
         try encoded.write(to: file, options: .atomic)
-        let drawn = SupportDraw.Record(basis: basis, supports: supports.map(\.name), localisers: localisers.sorted { $0.rawValue < $1.rawValue })
+        let drawn = SupportDraw.Record(basis: basis, supports: supports.map(\.name), passedOver: passedOver, localisers: localisers.sorted { $0.rawValue < $1.rawValue })
         try Data(NodeJSON.encode(drawn).utf8).write(to: record, options: .atomic)
         // As a node would read it: encoding rounds.
-        return SupportDraw(seed: seed, supports: drawn.supports, templates: try TemplateSet(decoding: encoded), basis: digest(([basis] + drawn.supports).joined(separator: "\n")))
+        return SupportDraw(seed: seed, drawn, try TemplateSet(decoding: encoded))
     }
 }
