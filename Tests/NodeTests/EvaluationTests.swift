@@ -60,7 +60,7 @@ import Testing
 
     private func score(_ dice: Double?, _ state: JobReport.Structure.State, _ confidence: Double, seed: Int, _ name: String) -> CaseScore {
         let mask = dice.map { StructureScore.MaskScore(dice: $0, hd95MM: 10 * (1 - $0), surfaceDice: $0, box: .init(iou: $0, wallDistanceMM: 1)) }
-        let structure = StructureScore(name: "Brainstem", extent: .whole, state: state, reason: nil, confidence: confidence,
+        let structure = StructureScore(name: "Brainstem", extent: .whole, state: state, reason: nil, confidence: confidence, evidence: [:],
                                        box: .init(iou: 0.5, wallDistanceMM: 2), mask: mask, oneVoxelOut: 0.6, oneVoxelIn: 0.4)
         return CaseScore(basis: "", caseName: name, seed: seed, method: "a+b", seriesInstanceUID: "1.2", slices: 9, structures: [structure], notDrawn: [],
                          seconds: ["localising": 3, "segmenting": 5], peakMemoryMegabytes: 100, warnings: [])

@@ -55,6 +55,8 @@ public struct StructureScore: Codable, Sendable {
     public let reason: String?
     /// 0 to 1.
     public let confidence: Double?
+    /// What the confidence is made of, by `Evidence`.
+    public let evidence: [String: Double]
     /// Of the localiser's box; nil where it has none.
     public let box: BoxScore?
     /// Of the mask read back from the SEG, or of the one withheld; nil where none was made.

@@ -35,7 +35,7 @@ struct Comparison {
         }
         return StructureScore(
             name: outcome.definition.name, extent: extent, state: state, reason: reason, confidence: outcome.confidence,
-            box: box.map { StructureScore.BoxScore($0, truth) }, mask: found.map { StructureScore.MaskScore($0, drawn, truth) },
+            evidence: Dictionary(uniqueKeysWithValues: outcome.evidence.map { ($0.key.rawValue, $0.value) }), box: box.map { StructureScore.BoxScore($0, truth) }, mask: found.map { StructureScore.MaskScore($0, drawn, truth) },
             oneVoxelOut: truth.iou(Bounds(low: truth.low - step, high: truth.high + step)),
             oneVoxelIn: truth.iou(Bounds(low: truth.low + step, high: truth.high - step)))
     }
