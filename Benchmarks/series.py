@@ -128,6 +128,9 @@ def main():
             runs = {peer: [] for peer in commands}
             for _ in range(options.runs):
                 for peer, command in commands.items():
+                    # To replace a file costs either program the old one's removal, and the node its flush: that is no reading.
+                    for old in (options.output or work).glob("*.nii"):
+                        old.unlink()
                     runs[peer].append(measured(command))
             for peer, results in runs.items():
                 sound = [result for result in results if result]

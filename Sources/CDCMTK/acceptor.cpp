@@ -172,15 +172,18 @@ int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *req
     });
 }
 
-int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status, cdcmtk_error *error) {
+int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status, const char *comment, cdcmtk_error *error) {
     return guarded(error, 0, [&] {
         const cdcmtk_association &self = *association;
         OFCondition result = EC_Normal;
+        DcmDataset detail;
+        if (comment != nullptr) result = detail.putAndInsertString(DCM_ErrorComment, comment);
+        if (result.bad()) return failNetwork(error, result), 0;
         if (self.command == DIMSE_C_ECHO_RQ) {
             T_DIMSE_C_EchoRQ request = {};
             request.MessageID = self.messageID;
             OFStandard::strlcpy(request.AffectedSOPClassUID, UID_VerificationSOPClass, sizeof request.AffectedSOPClassUID);
-            result = DIMSE_sendEchoResponse(self.association, self.context, &request, status, nullptr);
+            result = DIMSE_sendEchoResponse(self.association, self.context, &request, status, comment ? &detail : nullptr);
         } else {
             T_DIMSE_C_StoreRQ request = {};
             T_DIMSE_C_StoreRSP response = {};
@@ -188,7 +191,7 @@ int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status,
             OFStandard::strlcpy(request.AffectedSOPClassUID, self.sopClass.c_str(), sizeof request.AffectedSOPClassUID);
             OFStandard::strlcpy(request.AffectedSOPInstanceUID, self.sopInstance.c_str(), sizeof request.AffectedSOPInstanceUID);
             response.DimseStatus = status;
-            result = DIMSE_sendStoreResponse(self.association, self.context, &request, &response, nullptr);
+            result = DIMSE_sendStoreResponse(self.association, self.context, &request, &response, comment ? &detail : nullptr);
         }
         if (result.bad()) return failNetwork(error, result), 0;
         return 1;

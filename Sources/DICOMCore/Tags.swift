@@ -198,6 +198,12 @@ extension Tag {
     public static let ctXRayDetailsSequence = Tag(0x0018, 0x9325)
     public static let ctGeometrySequence = Tag(0x0018, 0x9312)
     public static let cardiacSynchronizationSequence = Tag(0x0018, 0x9118)
+    public static let contrastBolusUsageSequence = Tag(0x0018, 0x9341)
+    public static let contrastBolusAgentPhase = Tag(0x0018, 0x9344)
+    public static let nominalPercentageOfRespiratoryPhase = Tag(0x0020, 0x9245)
+    public static let respiratorySynchronizationSequence = Tag(0x0020, 0x9253)
+    public static let temporalPositionTimeOffset = Tag(0x0020, 0x930D)
+    public static let temporalPositionSequence = Tag(0x0020, 0x9310)
     // References
     public static let referencedSeriesSequence = Tag(0x0008, 0x1115)
     public static let referencedInstanceSequence = Tag(0x0008, 0x114A)

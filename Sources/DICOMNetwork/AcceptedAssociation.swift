@@ -63,7 +63,7 @@ final class AcceptedAssociation {
     /// Whether the answer went out.
     private func respond(_ status: DIMSEStatus) -> Bool {
         var error = cdcmtk_error()
-        guard cdcmtk_association_respond(handle, status.rawValue, &error) != 0 else {
+        guard cdcmtk_association_respond(handle, status.rawValue, status.comment, &error) != 0 else {
             logger.notice("Association over: \(NetworkError(error, on: address))")
             return false
         }

@@ -116,6 +116,19 @@ public struct DIMSEStatus: RawRepresentable, Hashable, Sendable, CustomStringCon
     /// Error: the data set cannot be understood.
     public static let cannotUnderstand = DIMSEStatus(rawValue: 0xC000)
 
+    /// What the node's own refusals say besides, as Error Comment (0000,0902; PS3.7 C): at most 64 characters, nothing of the patient.
+    var comment: String? {
+        switch self {
+        case .outOfResources: "Not kept: no room, or the data folder is gone. Send again later."
+        case .dataSetDoesNotMatch: "The data set is of another class or instance than the command."
+        case .cannotUnderstand: "The data set cannot be read as a composite instance."
+        case .invalidSOPInstance: "The SOP Instance UID is no UID."
+        case .sopClassNotSupported: "The SOP Class UID is no UID."
+        case .duplicateSOPInstance: "Another content is kept under this SOP Instance UID."
+        default: nil
+        }
+    }
+
     /// Whether the peer took the object, with or without a warning (0xBxxx).
     public var isStored: Bool { rawValue == 0 || rawValue >> 12 == 0xB }
 

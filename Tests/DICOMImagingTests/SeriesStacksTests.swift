@@ -43,23 +43,31 @@ import Testing
         let tag: DICOMCore.Tag
         let values: [String]
         var testDescription: String { key.rawValue }
+
+        /// By its text where the VR has any, else by its number.
+        func set(_ n: Int, in d: DataSet) throws {
+            do { try d.set(tag, values[n]) } catch { try d.set(tag, [#require(Double(values[n]))]) }
+        }
     }
 
     private static let marks: [Mark] = [
         .init(key: .imageType, tag: .imageType, values: [#"ORIGINAL\PRIMARY\AXIAL"#, #"DERIVED\SECONDARY\AXIAL"#]),
         .init(key: .temporalPosition, tag: .temporalPositionIdentifier, values: ["9", "10"]),
+        .init(key: .temporalOffset, tag: .temporalPositionTimeOffset, values: ["0.5", "12"]),
+        .init(key: .respiratoryPhase, tag: .nominalPercentageOfRespiratoryPhase, values: ["0", "50"]),
         .init(key: .triggerTime, tag: .triggerTime, values: ["120", "680"]),
         .init(key: .convolutionKernel, tag: .convolutionKernel, values: ["B31f", "B70f"]),
         .init(key: .sliceThickness, tag: .sliceThickness, values: ["4", "8"]),
         .init(key: .acquisitionNumber, tag: .acquisitionNumber, values: ["2", "3"]),
         .init(key: .contrastBolusAgent, tag: .contrastBolusAgent, values: ["", "IOMERON"]),
+        .init(key: .contrastBolusAgentPhase, tag: .contrastBolusAgentPhase, values: ["ARTERIAL", "VENOUS"]),
         .init(key: .kvp, tag: .kvp, values: ["80", "140"]),
         .init(key: .reconstructionDiameter, tag: .reconstructionDiameter, values: ["180", "500"]),
     ]
 
     @Test(arguments: marks.indices) func stacksAtOnePlaceAreToldApartByWhatDiffers(_ n: Int) throws {
         let mark = Self.marks[n]
-        let slices = Self.all { d, _ in try d.set(mark.tag, mark.values[0]) } + Self.all { d, _ in try d.set(mark.tag, mark.values[1]); try Self.brighten(d) }.dropLast(2)
+        let slices = Self.all { d, _ in try mark.set(0, in: d) } + Self.all { d, _ in try mark.set(1, in: d); try Self.brighten(d) }.dropLast(2)
         try withSlices(slices) { paths in
             let stacks = try CTSeries.stacks(paths: paths.shuffled())
             #expect(stacks.stacks.map(\.headers.count) == [12, 10] || stacks.stacks.map(\.headers.count) == [10, 12], "\(stacks.stacks.map(\.summary))")

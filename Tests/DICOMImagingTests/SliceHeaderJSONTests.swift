@@ -36,4 +36,31 @@ import Testing
         let header = try SliceHeader(d)
         #expect(try JSONDecoder().decode(SliceHeader.self, from: header.json()) == header)
     }
+
+    /// A perfusion scan of 20 times 320 slices, as Enhanced CT.
+    @Test func anImageOfThousandsOfFramesKeepsThemAll() throws {
+        let phantom = Phantom(columns: 4, rows: 4, slices: 320), times = 20
+        let image = try phantom.slice(0), pixels = try Phantom(slices: 1).slice(0)
+        try image.set(.sopClassUID, SOPClass.enhancedCTImageStorage)
+        try image.set(.numberOfFrames, 320 * times)
+        for tag in [DICOMCore.Tag.imagePositionPatient, .imageOrientationPatient, .pixelSpacing, .sliceThickness] { image.remove(tag) }
+        let shared = try image.addItem(.sharedFunctionalGroupsSequence)
+        try shared.addItem(.planeOrientationSequence).copy(.imageOrientationPatient, from: pixels)
+        try shared.addItem(.pixelMeasuresSequence).copy(.pixelSpacing, from: pixels)
+        for time in 1...times {
+            for k in 0..<320 {
+                let group = try image.addItem(.perFrameFunctionalGroupsSequence), p = phantom.positionLPS(0, 0, slice: k)
+                try group.addItem(.planePositionSequence).set(.imagePositionPatient, [p.x, p.y, p.z])
+                try group.addItem(.frameContentSequence).set(.temporalPositionIndex, time)
+            }
+        }
+        let header = try SliceHeader(image), json = try header.json()
+        #expect(json.count < 4 << 20)
+        let read = try JSONDecoder().decode(SliceHeader.self, from: json)
+        #expect(read == header && read.slices.count == 320 * times)
+        #expect(HeaderStack.stacks(of: [read]).map(\.slices.count) == [Int](repeating: 320, count: times))
+        // As they were recorded before: each frame a whole header.
+        let older = String(decoding: json, as: UTF8.self).replacing("\"frames\":[{", with: "\"frames\":[{\"sopInstanceUID\":\"1.2\",\"rows\":4,")
+        #expect(try JSONDecoder().decode(SliceHeader.self, from: Data(older.utf8)) == header)
+    }
 }

@@ -28,16 +28,17 @@ def expect(what, condition, detail=""):
 
 
 def store(path):
-    """The status of a C-STORE, or None when there is no association."""
+    """The status of a C-STORE, or None when there is no association; its Error Comment stays in `store.comment`."""
     dataset = pydicom.dcmread(path)
     entity = pynetdicom.AE("CT1")
     entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
     association = entity.associate("127.0.0.1", port, ae_title="MEDLSAM")
     if not association.is_established:
         return None
-    status = association.send_c_store(dataset).get("Status")
+    response = association.send_c_store(dataset)
     association.release()
-    return status
+    store.comment = response.get("ErrorComment", "")
+    return response.get("Status")
 
 
 def eventually(what, condition, seconds=20):
@@ -112,6 +113,7 @@ def fill():
 
 fill()
 expect("on a full disk the node answers 0xA700", store(files[2]) == 0xA700)
+expect("and says so in words", "no room" in store.comment)
 expect("no half file stays", os.listdir(os.path.join(data, "incoming")) == [])
 os.remove(filler)
 expect("with room it takes it", store(files[2]) == 0)

@@ -61,6 +61,18 @@ private let destinations = """
         #expect(try bench.store.job(1).deliveries.map(\.attempts) == [1, 1, 0, 0], "not before its time")
     }
 
+    @Test(arguments: [-365 * 86400.0, -3600, 3600]) func aClockThatIsSetHoldsNoDeliveryUp(jump: TimeInterval) throws {
+        let bench = try bench(), destination = bench.configuration.destinations[0]
+        let down = service(bench) { _, _, _, _ in throw POSIXError(.ECONNREFUSED) }
+        _ = try down.deliver(to: destination, at: Date())
+        let up = service(bench) { paths, _, _, each in for n in paths.indices { each(n, .status(.success)) } }
+        // Within the longest wait what is postponed stays so; an hour is longer.
+        _ = try up.deliver(to: destination, at: Date() - 30)
+        #expect(try bench.store.pendingDeliveries(to: "a").count == 2)
+        _ = try up.deliver(to: destination, at: Date() + jump)
+        #expect(try bench.store.pendingDeliveries(to: "a").isEmpty)
+    }
+
     @Test func waitsDoubleUpToTheLongestAndEndAtLast() throws {
         let bench = try bench()
         let now = Date()

@@ -104,8 +104,8 @@ int cdcmtk_association_receive_file(cdcmtk_association *association, cdcmtk_rece
 void cdcmtk_association_flush_folder(cdcmtk_association *association, const char *path);
 /// Waits until the file that was received is flushed, and the folders; 0, or the errno of a failure.
 int cdcmtk_association_await_flush(cdcmtk_association *association);
-/// Answers the echo or store request with a status.
-int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status, cdcmtk_error *error);
+/// Answers the echo or store request with a status, and, unless null, an Error Comment of at most 64 characters.
+int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status, const char *comment, cdcmtk_error *error);
 /// Confirms the peer's release and waits a while for it to close the connection.
 void cdcmtk_association_confirm_release(cdcmtk_association *association);
 

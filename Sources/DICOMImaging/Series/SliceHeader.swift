@@ -9,31 +9,40 @@ public struct SliceHeader: Sendable, Codable, Hashable {
     public let frameOfReferenceUID: UID?
     public let modality: String?
     /// Image Type (0008,0008), upper case.
-    public let imageType: [String]
+    public private(set) var imageType: [String]
     public let rows: Int?
     public let columns: Int?
     /// Image Position (Patient): the centre of the first pixel, LPS, mm.
-    public let positionLPS: SIMD3<Double>?
+    public private(set) var positionLPS: SIMD3<Double>?
     /// First half of Image Orientation (Patient): direction of increasing column index.
-    public let columnIndexDirection: SIMD3<Double>?
+    public private(set) var columnIndexDirection: SIMD3<Double>?
     /// Second half of Image Orientation (Patient): direction of increasing row index.
-    public let rowIndexDirection: SIMD3<Double>?
+    public private(set) var rowIndexDirection: SIMD3<Double>?
     /// Distance between neighbouring columns, then between neighbouring rows: Pixel Spacing (0028,0030) turned round.
-    public let pixelSpacingMM: SIMD2<Double>?
+    public private(set) var pixelSpacingMM: SIMD2<Double>?
     /// Slice Thickness (0018,0050).
-    public let sliceThicknessMM: Double?
+    public private(set) var sliceThicknessMM: Double?
     /// What may tell one stack of a series from another at the same place, by the attribute's name: see `StackKey`. Nil in headers
     /// that were recorded before stacks were told apart.
-    public let distinctions: [String: String]?
+    public private(set) var distinctions: [String: String]?
     /// What selection rules ask besides; nil in headers that were recorded before there were rules.
     public internal(set) var attributes: SeriesAttributes?
     /// Which frame of a multi-frame image this is of, from 1; nil for an instance.
-    public let frameNumber: Int?
-    /// Of a multi-frame image its frames, up to `maximumFrames`; nil for others, and where they cannot be read.
-    private var frames: [SliceHeader]?
+    public private(set) var frameNumber: Int?
+    /// Of a multi-frame image its frames; nil for others, and where they cannot be read.
+    private var frames: [Frame]?
 
-    /// More frames than this are not kept with an instance: a kilobyte each.
-    static let maximumFrames = 4096
+    /// What a frame says of itself, of the image's properties of these names.
+    private struct Frame: Codable, Hashable {
+        let frameNumber: Int?, imageType: [String], positionLPS, columnIndexDirection, rowIndexDirection: SIMD3<Double>?
+        let pixelSpacingMM: SIMD2<Double>?, sliceThicknessMM: Double?, distinctions: [String: String]?
+
+        init(_ header: SliceHeader) {
+            (frameNumber, imageType, positionLPS) = (header.frameNumber, header.imageType, header.positionLPS)
+            (columnIndexDirection, rowIndexDirection) = (header.columnIndexDirection, header.rowIndexDirection)
+            (pixelSpacingMM, sliceThicknessMM, distinctions) = (header.pixelSpacingMM, header.sliceThicknessMM, header.distinctions)
+        }
+    }
 
     /// Reads an instance of any class; what an image lacks stays nil.
     ///
@@ -41,9 +50,8 @@ public struct SliceHeader: Sendable, Codable, Hashable {
     /// Of a multi-frame image this is what its data set says of all frames; where these lie, each frame tells.
     public init(_ dataSet: DataSet) throws(ImagingError) {
         try self.init(FrameAttributes(dataSet), attributes: SeriesAttributes(dataSet))
-        guard isMultiFrameCT, (dataSet.integer(.numberOfFrames) ?? 0) <= Self.maximumFrames,
-              let frames = try? FrameAttributes.frames(of: dataSet) else { return }
-        self.frames = frames.compactMap { try? SliceHeader($0) }
+        guard isMultiFrameCT, let frames = try? FrameAttributes.frames(of: dataSet) else { return }
+        self.frames = frames.compactMap { (try? SliceHeader($0)).map(Frame.init) }
     }
 
     /// Reads an instance without its frames, or a frame.
@@ -84,10 +92,13 @@ public struct SliceHeader: Sendable, Codable, Hashable {
     /// The headers of the slices that an instance holds: itself, or a multi-frame image's frames.
     public var slices: [SliceHeader] {
         guard isMultiFrameCT else { return [self] }
+        var slice = self
+        slice.frames = nil
         return (frames ?? []).map { frame in
-            var frame = frame
-            frame.attributes = attributes
-            return frame
+            (slice.frameNumber, slice.imageType, slice.positionLPS) = (frame.frameNumber, frame.imageType, frame.positionLPS)
+            (slice.columnIndexDirection, slice.rowIndexDirection) = (frame.columnIndexDirection, frame.rowIndexDirection)
+            (slice.pixelSpacingMM, slice.sliceThicknessMM, slice.distinctions) = (frame.pixelSpacingMM, frame.sliceThicknessMM, frame.distinctions)
+            return slice
         }
     }
 

@@ -6,13 +6,16 @@ import DICOMCore
 public enum StackKey: String, Sendable, CaseIterable, Codable {
     case imageType = "Image Type"
     case temporalPosition = "Temporal Position Identifier"
+    case temporalOffset = "Temporal Position Time Offset"
     case cardiacPhase = "Nominal Percentage of Cardiac Phase"
+    case respiratoryPhase = "Nominal Percentage of Respiratory Phase"
     case triggerTime = "Trigger Time"
     case convolutionKernel = "Convolution Kernel"
     case stackID = "Stack ID"
     case sliceThickness = "Slice Thickness"
     case acquisitionNumber = "Acquisition Number"
     case contrastBolusAgent = "Contrast/Bolus Agent"
+    case contrastBolusAgentPhase = "Contrast/Bolus Agent Phase"
     case kvp = "KVP"
     case reconstructionDiameter = "Reconstruction Diameter"
 
@@ -32,13 +35,16 @@ public enum StackKey: String, Sendable, CaseIterable, Codable {
                 switch key {
                 case .imageType: imageType.isEmpty ? nil : imageType.joined(separator: "\\")
                 case .temporalPosition: first((.temporalPositionIndex, .frameContentSequence), (.temporalPositionIdentifier, .frameContentSequence))
+                case .temporalOffset: first((.temporalPositionTimeOffset, .temporalPositionSequence))
                 case .cardiacPhase: first((.nominalPercentageOfCardiacPhase, .cardiacSynchronizationSequence))
+                case .respiratoryPhase: first((.nominalPercentageOfRespiratoryPhase, .respiratorySynchronizationSequence))
                 case .triggerTime: first((.nominalCardiacTriggerDelayTime, .cardiacSynchronizationSequence), (.triggerTime, .cardiacSynchronizationSequence))
                 case .convolutionKernel: first((.convolutionKernel, .ctReconstructionSequence))
                 case .stackID: first((.stackID, .frameContentSequence))
                 case .sliceThickness: first((.sliceThickness, .pixelMeasuresSequence))
                 case .acquisitionNumber: first((.frameAcquisitionNumber, .frameContentSequence), (.acquisitionNumber, .frameContentSequence))
                 case .contrastBolusAgent: first((.contrastBolusAgent, .frameContentSequence))
+                case .contrastBolusAgentPhase: first((.contrastBolusAgentPhase, .contrastBolusUsageSequence))
                 case .kvp: first((.kvp, .ctXRayDetailsSequence))
                 case .reconstructionDiameter: first((.reconstructionDiameter, .ctReconstructionSequence))
                 }

@@ -38,7 +38,7 @@ struct CommitmentService: Service {
     /// Reports all that is due to a peer, or ends what is overdue of all that cannot be called; returns when the next is due. Blocks.
     func report(to peer: Configuration.Peer?) throws -> Date? {
         guard let peer else { return try giveUpStrangers() }
-        let due = try pending(of: peer).filter { $0.nextAttempt! <= Date() && commitment.begin($0.id) }
+        let due = try pending(of: peer).filter { commitment.configuration.delivery.isDue($0.nextAttempt!, at: Date()) && commitment.begin($0.id) }
         defer { for one in due { commitment.end(one.id) } }
         var failure: String?
         for one in due {

@@ -42,12 +42,12 @@ struct DeliveryService: Service {
 
     /// Tries all that is due for a destination over one association; returns when the next is due. Blocks.
     func deliver(to destination: Configuration.Destination, at now: Date) throws -> Date? {
-        let due = try store.pendingDeliveries(to: destination.name).filter { $0.nextAttempt <= now }
+        let due = try store.pendingDeliveries(to: destination.name).filter { configuration.delivery.isDue($0.nextAttempt, at: now) }
         if !due.isEmpty {
             var batch = try DeliveryBatch(due, to: destination.name, in: store), answers: [Int: Result<Void, any Error>] = [:]
             let deliveries = batch.deliveries
             // One for all, so that what is tried again keeps its order: a segmentation before the report that refers to it.
-            let jitter = Double.random(in: 0.8...1.2)
+            let jitter = Double.random(in: Configuration.DeliveryRules.jitter)
             func note(_ index: Int, _ answer: Answer) {
                 if answers[index] == nil { answers[index] = Result { try record(deliveries[index], answer, to: destination, jitter: jitter) } }
             }
@@ -96,4 +96,12 @@ struct DeliveryService: Service {
         let wait = min(rules.longestRetrySeconds, rules.firstRetrySeconds * Double(1 << min(attempts, 30)))
         return .postponed(until: now + wait * jitter, status: status, reason: reason)
     }
+}
+
+extension Configuration.DeliveryRules {
+    /// What a wait is multiplied by, so that several nodes do not call one archive at once.
+    fileprivate static let jitter = 0.8...1.2
+
+    /// Whether a next attempt is due: its time has come, or lies farther away than any wait, since the clock was set back.
+    func isDue(_ next: Date, at now: Date) -> Bool { next <= now || next > now + longestRetrySeconds * Self.jitter.upperBound }
 }

@@ -87,7 +87,7 @@ void serve(cdcmtk_association *association) {
     for (int number = 0;; ++number) {
         switch (cdcmtk_association_next(association, &request, &error)) {
         case CDCMTK_ECHO_REQUEST:
-            if (!cdcmtk_association_respond(association, 0, &error)) return;
+            if (!cdcmtk_association_respond(association, 0, nullptr, &error)) return;
             break;
         case CDCMTK_STORE_REQUEST: {
             if (strlen(request.sop_instance) > 64 || strlen(request.sop_class) > 64 || strlen(request.transfer_syntax) > 64) abort();
@@ -108,7 +108,7 @@ void serve(cdcmtk_association *association) {
                 if (cdcmtk_association_await_flush(association) != 0) abort();
             }
             unlink(path.c_str());
-            if (result == 0 || !cdcmtk_association_respond(association, result == 1 ? 0 : 0xA700, &error)) return;
+            if (result == 0 || !cdcmtk_association_respond(association, result == 1 ? 0 : 0xA700, result == 1 ? nullptr : "refused", &error)) return;
             break;
         }
         case CDCMTK_OTHER_REQUEST: {
