@@ -79,10 +79,11 @@ extension Terminal {
     static func print(_ report: EvaluationReport) {
         func percent(_ share: Double?) -> String { share.map { String(format: "%.1f", $0 * 100) } ?? "-" }
         func decimal(_ value: Double?) -> String { value.map { String(format: "%.1f", $0) } ?? "-" }
-        print(["STRUCTURE", "METHOD", "CASES", "IOU/%", "WD/MM", "DICE/%", "HD95/MM", "SDICE/%", "GIVEN OUT", "DICE/%", "WITHHELD", "RIGHTLY", "NOT IN VIEW"], report.rows.map { row in
+        print(["STRUCTURE", "METHOD", "CASES", "IOU/%", "WD/MM", "DICE/%", "HD95/MM", "SDICE/%", "MASK IOU/%", "WD/MM", "GIVEN OUT", "DICE/%", "WITHHELD", "RIGHTLY", "NOT IN VIEW"], report.rows.map { row in
             let mean = row.mean
             return [row.structure + (row.extent == .contouredSlices ? " (contoured)" : ""), row.method, decimal(mean.cases), percent(mean.boxIoU), decimal(mean.boxWallDistanceMM),
-                    percent(mean.made.dice), decimal(mean.made.hd95MM), percent(mean.made.surfaceDice), decimal(mean.givenOut.masks), percent(mean.givenOut.dice),
+                    percent(mean.made.dice), decimal(mean.made.hd95MM), percent(mean.made.surfaceDice), percent(mean.made.boxIoU),
+                    decimal(mean.made.boxWallDistanceMM), decimal(mean.givenOut.masks), percent(mean.givenOut.dice),
                     decimal(mean.withheld), decimal(mean.rightlyWithheld), decimal(mean.notInFieldOfView)]
         })
         for cost in report.costs {

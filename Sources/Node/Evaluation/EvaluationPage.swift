@@ -46,24 +46,24 @@ struct EvaluationPage {
             <p>\(Plot.escaped(report.software)) on \(report.cases.count) cases, by DICOM in to SEG out; masks are those read back from the SEG. Figures are means over the draws' means:</p>
             <ul>\(draws)</ul>
             <p><em>All masks</em> counts those withheld, too, and a Dice of 0 where none was made; <em>given out</em> only what left the node.
-            Box IoU and WD are the localiser's. Green reaches the bar, red does not: boxes by the localiser, Dice over all masks.</p>
+            Green reaches the bar, red does not.</p>
             """
     }
 
     private var table: String {
-        let head = Self.row("th", ["structure", "method", "cases", "box IoU %", "WD mm", "Dice %, all masks", "HD95 mm", "surface Dice % (3 mm)", "Dice %, given out", "HD95 mm",
-                                   "surface Dice %", "mask's box IoU %", "WD mm", "withheld (rightly)", "not in field of view", "Dice % by draw"])
+        let head = Self.row("th", ["structure", "method", "cases", "localiser's box IoU %", "WD mm", "Dice %, all masks", "HD95 mm", "surface Dice % (3 mm)", "mask's box IoU %",
+                                   "WD mm", "Dice %, given out", "HD95 mm", "surface Dice %", "withheld (rightly)", "not in field of view", "Dice % by draw"])
         return "<table>" + head + report.rows.map { row in
             let figures = row.mean, bar = EvaluationBar.of(row.structure, row.extent)
-            return "<tr>" + [
-                Self.name(row.structure, row.extent), row.method, Self.decimal(figures.cases)].map { "<td>\(Plot.escaped($0))</td>" }.joined()
-                + Self.cell(Self.percent(figures.boxIoU), bar?.boxIoU.map { ("> \(Self.percent($0))", figures.boxIoU > $0) })
-                + Self.cell(Self.decimal(figures.boxWallDistanceMM), bar?.boxWallDistanceMM.map { wanted in ("< \(wanted)", figures.boxWallDistanceMM.map { $0 < wanted } ?? false) })
-                + Self.cell(Self.percent(figures.made.dice), bar?.dice.map { wanted in ("> \(Self.percent(wanted))", figures.made.dice.map { $0 > wanted } ?? false) })
-                + [Self.decimal(figures.made.hd95MM), Self.percent(figures.made.surfaceDice), Self.percent(figures.givenOut.dice), Self.decimal(figures.givenOut.hd95MM),
-                   Self.percent(figures.givenOut.surfaceDice), Self.percent(figures.givenOut.boxIoU), Self.decimal(figures.givenOut.boxWallDistanceMM),
+            func share(_ value: Double?, _ least: Double?) -> String { Self.cell(Self.percent(value), least.map { ("> \(Self.percent($0))", (value ?? 0) > $0) }) }
+            func length(_ value: Double?, _ most: Double?) -> String { Self.cell(Self.decimal(value), most.map { ("< \($0)", (value ?? .infinity) < $0) }) }
+            return "<tr>" + [Self.name(row.structure, row.extent), row.method, Self.decimal(figures.cases)].map { Self.cell(Plot.escaped($0)) }.joined()
+                + share(figures.boxIoU, bar?.boxIoU) + length(figures.boxWallDistanceMM, bar?.boxWallDistanceMM) + share(figures.made.dice, bar?.dice)
+                + [Self.decimal(figures.made.hd95MM), Self.percent(figures.made.surfaceDice)].map { Self.cell($0) }.joined()
+                + share(figures.made.boxIoU, bar?.boxIoU) + length(figures.made.boxWallDistanceMM, bar?.boxWallDistanceMM)
+                + [Self.percent(figures.givenOut.dice), Self.decimal(figures.givenOut.hd95MM), Self.percent(figures.givenOut.surfaceDice),
                    "\(Self.decimal(figures.withheld)) (\(Self.decimal(figures.rightlyWithheld)))", Self.decimal(figures.notInFieldOfView),
-                   row.draws.map { Self.percent($0.made.dice) }.joined(separator: " / ")].map { "<td>\($0)</td>" }.joined() + "</tr>"
+                   row.draws.map { Self.percent($0.made.dice) }.joined(separator: " / ")].map { Self.cell($0) }.joined() + "</tr>"
         }.joined(separator: "\n") + "</table>"
     }
 
@@ -126,7 +126,7 @@ struct EvaluationPage {
 
     private static func row(_ tag: String, _ cells: [String]) -> String { "<tr>" + cells.map { "<\(tag)>\(Plot.escaped($0))</\(tag)>" }.joined() + "</tr>" }
 
-    private static func cell(_ value: String, _ bar: (text: String, isReached: Bool)?) -> String {
+    private static func cell(_ value: String, _ bar: (text: String, isReached: Bool)? = nil) -> String {
         bar.map { "<td class=\"\($0.isReached ? "good" : "poor")\">\(value) <small>\(Plot.escaped($0.text))</small></td>" } ?? "<td>\(value)</td>"
     }
 
