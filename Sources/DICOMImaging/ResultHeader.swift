@@ -195,7 +195,7 @@ extension ResultSegment {
 
     /// What a reader of the object should know of it, in words.
     var remark: String {
-        (author.map { "Made by \($0.name ?? "a person"), \($0.method.rawValue.lowercased())" } ?? "Automatic, not reviewed") + confidenceRemark
+        (author.map { "Made by \($0.name ?? "a person"), \($0.method.rawValue.lowercased())" } ?? "Automatic, not reviewed") + confidenceRemark + (isCutOff ? "; cut off by the field of view" : "")
     }
 
     /// `; confidence 0.83`, or nothing where none was computed.

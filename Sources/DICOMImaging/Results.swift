@@ -28,6 +28,8 @@ public struct ResultSegment: Sendable {
     public var state: SegmentState
     /// 0 to 1; nil where none was computed.
     public var confidence: Double?
+    /// The structure goes on beyond the scan.
+    public var isCutOff: Bool
     /// On the volume's grid (`CTSeries.volume`), from which the writers bring it onto the source's slices; anything but `segmented` needs none.
     public var mask: Mask?
     /// How likely each voxel belongs to it, on the mask's grid; the mask are those from `ProbabilityMap.inside` on.
@@ -39,7 +41,7 @@ public struct ResultSegment: Sendable {
     public var author: Authorship?
 
     public init(name: String, category: CodedConcept, type: CodedConcept, laterality: CodedConcept? = nil, anatomicRegion: CodedConcept? = nil, color: SIMD3<UInt8>,
-                state: SegmentState, confidence: Double? = nil, mask: Mask? = nil, probabilities: ProbabilityMap? = nil,
+                state: SegmentState, confidence: Double? = nil, isCutOff: Bool = false, mask: Mask? = nil, probabilities: ProbabilityMap? = nil,
                 sourceMask: SourceMask? = nil, author: Authorship? = nil) {
         self.name = name
         self.category = category
@@ -49,6 +51,7 @@ public struct ResultSegment: Sendable {
         self.color = color
         self.state = state
         self.confidence = confidence
+        self.isCutOff = isCutOff
         self.mask = mask
         self.probabilities = probabilities
         self.sourceMask = sourceMask

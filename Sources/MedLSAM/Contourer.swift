@@ -14,6 +14,8 @@ public struct StructureOutcome: Sendable {
     public let state: StructureState
     /// 0 (none) to 1; nil where the structure is not in the field of view.
     public let confidence: Double?
+    /// The mask reaches the end of what was scanned: the structure goes on where nothing is known of it.
+    public let isCutOff: Bool
     /// On the CT's own grid; nil unless segmented.
     public let mask: Mask?
     /// How likely each voxel is inside, on the mask's grid; the mask are those from `ProbabilityMap.inside` on.
@@ -25,11 +27,12 @@ public struct StructureOutcome: Sendable {
     /// What the confidence is made of; empty where there is none.
     public let evidence: [Evidence: Double]
 
-    public init(definition: StructureDefinition, state: StructureState, confidence: Double?, mask: Mask?, probabilities: ProbabilityMap? = nil, boxLPS: Bounds?,
+    public init(definition: StructureDefinition, state: StructureState, confidence: Double?, isCutOff: Bool = false, mask: Mask?, probabilities: ProbabilityMap? = nil, boxLPS: Bounds?,
                 withheldMask: Mask? = nil, evidence: [Evidence: Double] = [:]) {
         self.definition = definition
         self.state = state
         self.confidence = confidence
+        self.isCutOff = isCutOff
         self.mask = mask
         self.probabilities = probabilities
         self.boxLPS = boxLPS

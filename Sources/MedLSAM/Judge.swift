@@ -34,7 +34,7 @@ struct Judge: Sendable {
         let placed = all[definition.name]
         func outcome(_ state: StructureState, _ confidence: Double?, _ evidence: [Evidence: Double] = [:]) -> StructureOutcome {
             let given = state == .segmented ? segmented : nil
-            return StructureOutcome(definition: definition, state: state, confidence: confidence, mask: given?.mask, probabilities: given?.probabilities,
+            return StructureOutcome(definition: definition, state: state, confidence: confidence, isCutOff: given.map { isCutOff($0.mask) } ?? false, mask: given?.mask, probabilities: given?.probabilities,
                                     boxLPS: placed?.bounds, withheldMask: given == nil ? segmented?.mask : nil, evidence: evidence)
         }
         guard let placed, isInFieldOfView(placed), isRegionShown(all) else { return outcome(.notInFieldOfView, nil) }
@@ -45,6 +45,14 @@ struct Judge: Sendable {
             return outcome(.withheld(reason: Evidence.gravestDoubt(evidence)), confidence, evidence)
         }
         return outcome(.segmented, confidence, evidence)
+    }
+
+    /// Whether a mask reaches the last voxels of its grid, or of what of it was scanned.
+    private func isCutOff(_ mask: Mask) -> Bool {
+        guard let box = mask.boundingBox else { return false }
+        let ends = [box.lower, box.upper].map { mask.geometry.indexToPatient(SIMD3<Double>($0)).z }, near = WorkingVolume.spacingMM
+        return any(box.lower .== 0) || any(box.upper .== mask.geometry.size &- 1)
+            || ends.min()! < volume.scanned.low.z + near || ends.max()! > volume.scanned.high.z - near
     }
 
     private func isInFieldOfView(_ structure: PlacedStructure) -> Bool { visibleShare(structure) >= Self.visibleShare }

@@ -18,9 +18,10 @@ struct TrainedSegmenter: StructureSegmenter {
     /// A window in voxels, along i, j, k.
     static let window = SIMD3(64, 64, 48)
     /// The network looks so far around the structures' boxes: it needs to see where they end, and what lies beside them.
-    static let marginMM = 24.0
-    /// Nothing farther than this outside a structure's box is part of it: the localiser errs by less.
-    static let reachMM = 20.0
+    static let marginMM = 36.0
+    /// Nothing farther than this outside a structure's box is part of it. The network errs less than the localiser, whose boxes were up to
+    /// 30 mm off in validation: a limit that they can be held to loses more masks than it mends.
+    static let reachMM = 36.0
 
     func segment(_ volume: Volume, _ working: WorkingVolume, _ placed: [String: PlacedStructure], progress: @escaping Progress) throws -> [String: SegmentedStructure] {
         let known = placed.filter { structures.contains($0.key) }, unknown = placed.filter { !structures.contains($0.key) }

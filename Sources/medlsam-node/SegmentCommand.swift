@@ -50,7 +50,7 @@ extension Terminal {
         print(["STRUCTURE", "VOLUME/ML", "CONFIDENCE", "STATE"], report.structures.map { structure in
             [structure.name, structure.volumeMillilitres.map { String(format: "%.1f", $0) } ?? "-",
              structure.confidence.map { String(format: "%.2f", $0) } ?? "-",
-             structure.state.text + (structure.reason.map { ": \($0)" } ?? "")]
+             structure.state.text + (structure.isCutOff == true ? ", cut off by the field of view" : "") + (structure.reason.map { ": \($0)" } ?? "")]
         })
         let stages = report.stages.map { "\($0.name) \(String(format: "%.1f", $0.seconds)) s" }.joined(separator: ", ")
         Swift.print("\(stages); peak memory \(report.peakMemoryMegabytes) MB")

@@ -74,6 +74,18 @@ import Testing
         #expect(outcome.mask == nil && outcome.confidence == nil)
     }
 
+    @Test func anOrganThatTheScanEndsInIsSaidToBeCutOff() throws {
+        let phantom = BallPhantom(), whole = phantom.grid()
+        #expect(try found(phantom, whole).isCutOff == false)
+        // The organ's middle is at 14 mm, its top at 30, the last slice at 22.5 or, padded with air, seems to be farther up.
+        let cut = VolumeGeometry(size: [40, 40, 28], spacingMM: whole.spacingMM, originLPS: whole.originLPS)
+        #expect(try found(phantom, cut).isCutOff)
+        var padded = phantom.volume(on: whole)
+        for offset in 28 * 40 * 40..<padded.voxels.count { padded.voxels[offset] = -1000 }
+        let outcome = try Contourer(models: fakeModels, templates: phantomTemplates()).contour(padded, seed: 7)[0]
+        #expect(outcome.state == .segmented && outcome.isCutOff)
+    }
+
     @Test func airPaddedOntoAScanDoesNotCountAsSeen() throws {
         let phantom = BallPhantom(), grid = phantom.grid()
         var volume = phantom.volume(on: grid)

@@ -108,7 +108,7 @@ extension ResultSegment {
             }
         self.init(
             name: definition.name, category: CodedConcept(definition.category), type: CodedConcept(definition.type),
-            laterality: definition.laterality.map { CodedConcept($0) }, anatomicRegion: definition.region.map { CodedConcept($0) }, color: definition.color, state: state, confidence: outcome.confidence,
+            laterality: definition.laterality.map { CodedConcept($0) }, anatomicRegion: definition.region.map { CodedConcept($0) }, color: definition.color, state: state, confidence: outcome.confidence, isCutOff: outcome.isCutOff,
             mask: outcome.mask, probabilities: outcome.probabilities)
     }
 }
@@ -129,7 +129,7 @@ extension JobReport.Structure {
         self.init(
             name: outcome.definition.name, state: state, reason: reason, confidence: outcome.confidence,
             evidence: Dictionary(uniqueKeysWithValues: outcome.evidence.map { ($0.key.rawValue, ($0.value * 1000).rounded() / 1000) }),
-            volumeMillilitres: try outcome.mask.map { try series.sourceMask($0).volumeML })
+            isCutOff: outcome.isCutOff, volumeMillilitres: try outcome.mask.map { try series.sourceMask($0).volumeML })
     }
 }
 

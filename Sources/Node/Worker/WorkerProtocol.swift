@@ -59,6 +59,8 @@ public struct JobReport: Codable, Sendable {
         public let confidence: Double?
         /// What the confidence is made of, by `Evidence`; nil in reports of an earlier version.
         public let evidence: [String: Double]?
+        /// The structure goes on beyond the scan; nil in reports of an earlier version.
+        public let isCutOff: Bool?
         public let volumeMillilitres: Double?
     }
 
