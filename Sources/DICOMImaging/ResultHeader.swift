@@ -29,7 +29,7 @@ struct ResultHeader {
         allReplaced = contoured.replaced(by: kind)
         identity = .derived(from: [kind.rawValue, "\(variant.count)"] + variant + [series.seriesInstanceUID.string]
             + series.frames.map { $0.instance.sopInstanceUID.string + ($0.number.map { " \($0)" } ?? "") }.sorted()
-            + [context.templateSet, context.templateSetVersion, context.softwareVersion] + context.models.flatMap { [$0.name, $0.version, $0.digest] }
+            + [context.templateSet, context.templateSetVersion, context.method, context.softwareVersion] + context.models.flatMap { [$0.name, $0.version, $0.digest] }
             + context.replaces.map(\.sopInstanceUID.string) + (context.conversion.map { ["conversion", $0.digest] } ?? []))
     }
 
@@ -45,8 +45,8 @@ struct ResultHeader {
     /// The template set and models in words, or where given masks come from.
     var provenance: String {
         if let conversion = context.conversion { return "\(conversion.origin); converted by medlsam-node \(context.softwareVersion)" }
-        return "Template set \(context.templateSet) version \(context.templateSetVersion); models "
-            + context.models.map { "\($0.name) \($0.version) (SHA-256 \($0.digest.prefix(12)))" }.joined(separator: ", ")
+        return "Template set \(context.templateSet) version \(context.templateSetVersion)\(context.method.isEmpty ? "" : "; \(context.method)"); models "
+            + (context.models.isEmpty ? "none" : context.models.map { "\($0.name) \($0.version) (SHA-256 \($0.digest.prefix(12)))" }.joined(separator: ", "))
             + "; medlsam-node \(context.softwareVersion)"
     }
 

@@ -113,6 +113,8 @@ public struct ResultContext: Sendable {
 
     /// Version of this software.
     public var softwareVersion: String
+    /// What made the masks, in words.
+    public var method: String
     public var models: [Model]
     public var templateSet: String
     public var templateSetVersion: String
@@ -127,10 +129,11 @@ public struct ResultContext: Sendable {
     /// Where the masks come from, when they were given and not made here: then there are neither models nor a template set.
     public var conversion: Conversion?
 
-    public init(softwareVersion: String, models: [Model], templateSet: String, templateSetVersion: String,
+    public init(softwareVersion: String, method: String = "", models: [Model], templateSet: String, templateSetVersion: String,
                 deviceSerialNumber: String, contentDate: Date, timeZone: TimeZone = .current,
                 replaces: [ReplacedObject] = []) {
         self.softwareVersion = softwareVersion
+        self.method = method
         self.models = models
         self.templateSet = templateSet
         self.templateSetVersion = templateSetVersion

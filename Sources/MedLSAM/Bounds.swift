@@ -1,7 +1,7 @@
 import ImagingGeometry
 
 /// Low and high corners in patient space (LPS, mm).
-public struct Bounds: Sendable, Hashable {
+public struct Bounds: Codable, Sendable, Hashable {
     public var low: SIMD3<Double>
     public var high: SIMD3<Double>
 
@@ -31,6 +31,8 @@ public struct Bounds: Sendable, Hashable {
 
     var centre: SIMD3<Double> { (low + high) / 2 }
     var extent: SIMD3<Double> { high - low }
+
+    func moved(by offset: SIMD3<Double>) -> Bounds { Bounds(low: low + offset, high: high + offset) }
 
     func expanded(byMM margin: Double) -> Bounds { Bounds(low: low - margin, high: high + margin) }
 }

@@ -54,17 +54,22 @@ public struct Contourer: Sendable {
     private let localiser: (any StructureLocaliser)?
     private let segmenter: any StructureSegmenter
 
-    /// Loads the networks that the method runs; throws what is missing, or `templateSetForOtherWeights`.
+    /// Loads the networks that the method runs; throws what is missing, `templateSetForOtherWeights` or `templateSetLacks`.
     ///
     /// `threads` is how many threads of its own `contour` calls the networks on.
     public init(models: ContouringModels, templates: TemplateSet, method: ContouringMethod = ContouringMethod(), threads: Int = 1) throws {
         self.templates = templates
         self.method = method
+        try templates.check(for: method.localiser)
         switch method.localiser {
-        case .medlam:
-            let medlam = try models.medlam(of: templates)
-            localiser = MedLAMLocaliser(position: PositionNetwork(model: try models.graph("position", of: medlam)),
-                                        features: try models.graph("features", of: medlam), templates: templates, threads: threads)
+        case .medlam, .medlamPublished:
+            let medlam = try models.medlam(of: templates), features = try models.graph("features", of: medlam)
+            let position = PositionNetwork(model: try models.graph("position", of: medlam))
+            localiser = method.localiser == .medlam
+                ? MedLAMLocaliser(position: position, features: features, templates: templates, threads: threads)
+                : PublishedLocaliser(position: position, features: features, templates: templates, threads: threads)
+        case .registration: localiser = RegistrationLocaliser(templates: templates, threads: threads)
+        case .templateBox: localiser = TemplateBoxLocaliser(templates: templates)
         case .given: localiser = nil
         }
         segmenter = try Self.segmenter(method.segmenter, models, templates, threads)
@@ -78,7 +83,11 @@ public struct Contourer: Sendable {
             return TrainedSegmenter(network: try models.graph("segment", of: .segmenterHN), structures: known, others: others, threads: threads)
         case .liteMedSAM:
             return PromptedSegmenter(encoder: try models.graph("encoder", of: .liteMedSAM), decoder: try models.graph("decoder", of: .liteMedSAM),
-                                     contrasts: templates.contrasts, threads: threads)
+                                     joining: .withShapes(templates.contrasts), threads: threads)
+        case .medsamViTB, .samViTB:
+            let network = choice == .medsamViTB ? ContouringNetwork.medsamViTB : .samViTB
+            return PromptedSegmenter(encoder: try models.graph("encoder", of: network), decoder: try models.graph("decoder", of: network),
+                                     joining: .alone, pixels: 1024)
         case .shape: return PlainSegmenter(filling: .shape)
         case .box: return PlainSegmenter(filling: .box)
         }

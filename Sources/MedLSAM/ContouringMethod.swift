@@ -9,17 +9,26 @@ public struct ContouringMethod: Codable, Hashable, Sendable {
         self.localiser = localiser
         self.segmenter = segmenter
     }
+
+    /// As results name it.
+    public var words: String { "localiser \(localiser.rawValue), segmenter \(segmenter.rawValue)" }
 }
 
 /// What finds the structures of a template set in a scan.
 public enum LocaliserChoice: String, Codable, CaseIterable, Sendable {
     /// Latent jumps and shared features of MedLAM, held together by warps.
     case medlam
+    /// The paper's algorithm: a jump and a patch a landmark, with the MedLAM that the template set was made with. Slow.
+    case medlamPublished = "medlam-published"
+    /// The supports' scans laid over the query by translation: a baseline.
+    case registration
+    /// The supports' mean place in the body: a baseline.
+    case templateBox = "template-box"
     /// The places of known masks, for evaluation only: the clinician's.
     case given
 
     /// Whether it runs the MedLAM that the template set was made with.
-    public var needsMedLAM: Bool { self == .medlam }
+    public var needsMedLAM: Bool { self == .medlam || self == .medlamPublished }
 }
 
 /// What makes masks of found structures.
@@ -28,6 +37,8 @@ public enum SegmenterChoice: String, Codable, CaseIterable, Sendable {
     case trained
     /// LiteMedSAM, prompted with the shape's box in each plane, joined with the supports' shapes and intensities.
     case liteMedSAM = "lite-medsam"
+    /// MedSAM's and SAM's ViT-B, prompted as LiteMedSAM is and taken at their word, once their weights are imported. Slow.
+    case medsamViTB = "medsam-vit-b", samViTB = "sam-vit-b"
     /// The supports' mean shape alone.
     case shape
     /// The localised box, filled.
@@ -38,6 +49,8 @@ public enum SegmenterChoice: String, Codable, CaseIterable, Sendable {
         switch self {
         case .trained: [.segmenterHN]
         case .liteMedSAM: [.liteMedSAM]
+        case .medsamViTB: [.medsamViTB]
+        case .samViTB: [.samViTB]
         case .shape, .box: []
         }
     }
@@ -53,22 +66,4 @@ protocol StructureLocaliser: Sendable {
 protocol StructureSegmenter: Sendable {
     /// Masks on `volume`'s own grid, by name; none for a structure of which nothing is seen. `working` is the same scan.
     func segment(_ volume: Volume, _ working: WorkingVolume, _ structures: [String: PlacedStructure], progress: @escaping Progress) throws -> [String: SegmentedStructure]
-}
-
-/// Where a structure was found.
-struct PlacedStructure: Sendable {
-    /// Its extreme points (see `ExtremePoints`), LPS mm, as the supports agree on them.
-    let points: [SIMD3<Double>]
-    /// Mean similarity of its points' matches, -1 to 1; nil where the localiser matches nothing.
-    let similarity: Double?
-    /// Each support's shape, and the map from the query's space to the support's.
-    let shapes: [(field: DistanceField, toSupport: Warp)]
-
-    /// Box of the whole structure.
-    var bounds: Bounds { Bounds(points)! }
-
-    /// How far inside the structure a position lies by the mean of the supports' shapes, mm.
-    func distance(at positionLPS: SIMD3<Double>) -> Double {
-        shapes.reduce(0) { $0 + $1.field.distance(at: $1.toSupport(positionLPS)) } / Double(shapes.count)
-    }
 }

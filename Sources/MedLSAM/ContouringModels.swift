@@ -11,9 +11,14 @@ public enum ContouringNetwork: String, Codable, CaseIterable, Sendable {
     case liteMedSAM = "lite-medsam"
     /// The segmenter trained here. `segment`: scan [N, 1, 48, 64, 64] to logits [N, structures, 48, 64, 64].
     case segmenterHN = "segmenter-hn"
+    /// The same graphs for an image [1, 3, 1024, 1024] and boxes in its pixels.
+    case medsamViTB = "medsam-vit-b", samViTB = "sam-vit-b"
 
     /// Those that a template set can be made with.
     public static let medlams = [medlamHN, medlam]
+
+    /// Whether it needs so much memory that one call must follow another: a ViT-B's attention of 4096 to 4096 places is 0.8 GB.
+    public var isCalledOnceAtATime: Bool { self == .medsamViTB || self == .samViTB }
 }
 
 /// The networks that contouring may run; a graph is loaded when a method first asks for it, and kept.
@@ -67,7 +72,7 @@ public final class ContouringModels: Sendable {
     }
 
     /// The networks that segment; with the trained one, LiteMedSAM too where the template set has structures that it was not trained on.
-    private func segmenters(of choice: SegmenterChoice, _ templates: TemplateSet) throws -> [ContouringNetwork] {
+    public func segmenters(of choice: SegmenterChoice, _ templates: TemplateSet) throws -> [ContouringNetwork] {
         guard choice == .trained else { return choice.networks }
         let known = try structures(of: .segmenterHN)
         return choice.networks + (templates.structures.allSatisfy { known.contains($0.name) } ? [] : [.liteMedSAM])

@@ -6,6 +6,8 @@ public struct MedLSAMError: Error, Sendable, CustomStringConvertible {
         case templateSetUnreadable
         /// A template set was made with other MedLAM weights than those loaded.
         case templateSetForOtherWeights
+        /// A template set holds nothing that a localiser needs.
+        case templateSetLacks
         /// A template set cannot be made from these cases.
         case casesUnusable
         /// The volume cannot be contoured.

@@ -2,25 +2,35 @@ import Foundation
 import ImagingGeometry
 import ModelRuntime
 
-/// Segments placed structures plane by plane with LiteMedSAM, prompted with and held to the supports' mean shape.
+/// Segments placed structures plane by plane with LiteMedSAM or a network of its kind, prompted with the supports' mean shape.
 ///
 /// Planes lie across the patient's z axis, whatever the CT's orientation. Each is looked at once, zoomed to the union of
 /// its structures' boxes, and every structure's box decoded from that one embedding.
 struct PromptedSegmenter: StructureSegmenter {
     let encoder: any Model
     let decoder: any Model
-    /// By structure, what intensities say.
-    let contrasts: [String: Contrast]
+    /// How the network's logits become a mask.
+    let joining: Joining
+    /// Edge of the network's image.
+    var pixels = 256
     var threads = 1
 
-    /// Edge of the network's image.
-    static let pixels = 256
+    /// How the network's logits become a mask.
+    enum Joining: Sendable {
+        /// Outvoted by the mean shape and what intensities say of each structure.
+        case withShapes([String: Contrast])
+        /// As they are, near the structure: as published.
+        case alone
+    }
+
+    /// Edge of the network's masks, which show the whole image.
+    static let maskPixels = 256
     /// Window in HU that the network was trained on for soft tissue (level 40, width 400).
     static let windowHU = -160.0...240.0
     /// Space around the union of the boxes, and the smallest side of the square looked at, mm.
     static let marginMM = 20.0, smallestSideMM = 100.0
-    /// Boxes are made larger by this many pixels of the network's image (helps, by measurement).
-    static let boxPaddingPixels = 5.0
+    /// Boxes are made larger by this share of the image's edge (helps, by measurement).
+    static let boxPadding = 5.0 / 256
     /// Planes are at least so far apart: thinner slices are skipped, the network's answer interpolated between.
     static let planeStepMM = 2.5
     /// Step at which a shape's box in a plane is felt for, mm.
@@ -40,7 +50,7 @@ struct PromptedSegmenter: StructureSegmenter {
             return try Bounds(boxes.flatMap { [$0.1.low, $0.1.high] }).map { try plane(volume, z: z, around: $0, boxes: boxes) }
         }.compactMap { $0 }
         var result: [String: SegmentedStructure] = [:]
-        for name in names { result[name] = Self.joined(name, structures[name]!, planes, contrasts[name], working, on: volume.geometry) }
+        for name in names { result[name] = joined(name, structures[name]!, planes, working, on: volume.geometry) }
         return result
     }
 
@@ -75,37 +85,41 @@ struct PromptedSegmenter: StructureSegmenter {
     /// Looks at one plane and decodes its boxes.
     private func plane(_ volume: Volume, z: Double, around union: Bounds, boxes: [(name: String, box: Bounds)]) throws -> Plane {
         let side = max(max(union.extent.x, union.extent.y) + 2 * Self.marginMM, Self.smallestSideMM)
-        let pixelMM = side / Double(Self.pixels), half = (side - pixelMM) / 2
-        let grid = VolumeGeometry(size: [Self.pixels, Self.pixels, 1], spacingMM: [pixelMM, pixelMM, 1],
-                                  originLPS: [union.centre.x - half, union.centre.y - half, z])
+        let grid = Self.grid(around: union.centre, z: z, side: side, pixels: pixels)
         let window = Self.windowHU
         let image = volume.resampled(to: grid, outside: Int16(window.lowerBound)).voxels.map {
             Float(min(max((Double($0) - window.lowerBound) / (window.upperBound - window.lowerBound), 0), 1))
         }
-        guard let embedding = try encoder(["image": Tensor(shape: [1, 3, Self.pixels, Self.pixels], values: image + image + image)])["embedding"] else {
+        guard let embedding = try encoder(["image": Tensor(shape: [1, 3, pixels, pixels], values: image + image + image)])["embedding"] else {
             throw MedLSAMError(.modelAnswerUnusable, "The encoder gave no embedding.")
         }
         let prompts = boxes.flatMap { _, box -> [Float] in
-            let low = grid.patientToIndex(box.low) - Self.boxPaddingPixels, high = grid.patientToIndex(box.high) + Self.boxPaddingPixels
+            let padding = Self.boxPadding * Double(pixels)
+            let low = grid.patientToIndex(box.low) - padding, high = grid.patientToIndex(box.high) + padding
             return [Float(low.x), Float(low.y), Float(high.x), Float(high.y)]
         }
         let answer = try decoder(["embedding": embedding, "boxes": Tensor(shape: [boxes.count, 4], values: prompts)])
-        let count = Self.pixels * Self.pixels
+        let count = Self.maskPixels * Self.maskPixels
         guard let logits = answer["logits"]?.values, let iou = answer["iou"]?.values, logits.count == boxes.count * count, iou.count == boxes.count else {
             throw MedLSAMError(.modelAnswerUnusable, "The decoder gave no logits for \(boxes.count) boxes.")
         }
-        var plane = Plane(grid: grid)
+        var plane = Plane(grid: Self.grid(around: union.centre, z: z, side: side, pixels: Self.maskPixels))
         for (n, one) in boxes.enumerated() {
             plane.answers[one.name] = (Array(logits[n * count..<(n + 1) * count]), Double(iou[n]))
         }
         return plane
     }
 
+    /// Square pixels, columns to Left and rows to Posterior, whose edges span `side` mm.
+    private static func grid(around centre: SIMD3<Double>, z: Double, side: Double, pixels: Int) -> VolumeGeometry {
+        let pixelMM = side / Double(pixels), half = (side - pixelMM) / 2
+        return VolumeGeometry(size: [pixels, pixels, 1], spacingMM: [pixelMM, pixelMM, 1], originLPS: [centre.x - half, centre.y - half, z])
+    }
+
     // MARK: Joining
 
-    /// One structure's mask from the mean shape and the network's logits, in one piece and without holes.
-    private static func joined(_ name: String, _ structure: PlacedStructure, _ planes: [Plane], _ contrast: Contrast?,
-                               _ working: WorkingVolume, on geometry: VolumeGeometry) -> SegmentedStructure? {
+    /// One structure's mask in one piece and without holes.
+    private func joined(_ name: String, _ structure: PlacedStructure, _ planes: [Plane], _ working: WorkingVolume, on geometry: VolumeGeometry) -> SegmentedStructure? {
         let planes = planes.filter { $0.answers[name] != nil }
         guard !planes.isEmpty, let box = geometry.voxels(within: structure.bounds.expanded(byMM: SegmentedStructure.reachMM)) else { return nil }
         var both = 0, network = 0, shape = 0
@@ -116,8 +130,12 @@ struct PromptedSegmenter: StructureSegmenter {
             if logit > 0 { network += 1 }
             if distance > 0 { shape += 1 }
             if logit > 0 && distance > 0 { both += 1 }
-            let seen = contrast?.logRatio(working.intensity(at: position)) ?? 0
-            return distance + contrastMM * seen + logitMM * Double(min(max(logit, -logitLimit), logitLimit))
+            switch joining {
+            case .alone: return Double(logit) * SegmentedStructure.softnessMM
+            case .withShapes(let contrasts):
+                let seen = contrasts[name]?.logRatio(working.intensity(at: position)) ?? 0
+                return distance + Self.contrastMM * seen + Self.logitMM * Double(min(max(logit, -Self.logitLimit), Self.logitLimit))
+            }
         }
         let iou = planes.reduce(0) { $0 + $1.answers[name]!.iou } / Double(planes.count)
         return joined.map {
@@ -128,7 +146,7 @@ struct PromptedSegmenter: StructureSegmenter {
 
 /// What the network said of one plane.
 private struct Plane {
-    /// The network's image: 256 x 256 x 1, columns to Left, rows to Posterior.
+    /// The network's masks: 256 x 256 x 1, columns to Left, rows to Posterior.
     let grid: VolumeGeometry
     /// Logits in the image's pixels and predicted overlap, by structure.
     var answers: [String: (logits: [Float], iou: Double)] = [:]
@@ -137,7 +155,7 @@ private struct Plane {
     func logit(_ name: String, at positionLPS: SIMD3<Double>) -> Float? {
         var index = grid.patientToIndex(positionLPS)
         index.z = 0
-        guard all(index .>= -0.5), all(index .<= Double(PromptedSegmenter.pixels) - 0.5) else { return nil }
+        guard all(index .>= -0.5), all(index .<= Double(PromptedSegmenter.maskPixels) - 0.5) else { return nil }
         return TrilinearSampler(size: grid.size, values: answers[name]!.logits[...]).value(at: index)
     }
 }

@@ -6,6 +6,10 @@ struct ExtremePoints: Sendable {
     static let parts = 6
     /// Points of the whole or of a part: low and high faces along x, y, z, and the centre.
     static let pointsPerPart = 7
+    /// Points of a structure.
+    static let count = (parts + 1) * pointsPerPart
+
+    static func isCentre(_ index: Int) -> Bool { index % pointsPerPart == pointsPerPart - 1 }
 
     /// LPS, mm: first the whole structure's seven points, then each part's, from low z to high.
     let points: [SIMD3<Double>]

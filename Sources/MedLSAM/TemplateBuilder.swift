@@ -19,15 +19,19 @@ public struct TemplateBuilder: Sendable {
     /// Makes a template set; masks are by TG-263 name and on their case's grid. Throws `casesUnusable`.
     ///
     /// Structures that no case has are refused; a case may lack some. Positions are kept relative to the case's own
-    /// structures, so that nothing in the set leads back to the case's frame of reference.
+    /// structures, so that nothing in the set leads back to the case's frame of reference. `localisers` are those besides `medlam` that the
+    /// set shall serve: for `registration` it keeps each scan at 8 mm and 8 bits, for `medlam-published` a latent position a point.
     public func build(name: String, version: Int, provenance: String, structures: [StructureDefinition],
-                      cases: [(volume: Volume, masks: [String: Mask])], progress: (Double) -> Void = { _ in }) throws -> TemplateSet {
+                      cases: [(volume: Volume, masks: [String: Mask])], localisers: Set<LocaliserChoice> = [], progress: (Double) -> Void = { _ in }) throws -> TemplateSet {
         var counts = Counts(structures)
-        var supports: [[String: SupportStructure]] = [], fields: [(field: FeatureField, origin: SIMD3<Double>)] = []
+        var supports: [[String: SupportStructure]] = [], scenes: [SupportScene] = [], fields: [(field: FeatureField, origin: SIMD3<Double>)] = []
         for (number, one) in cases.enumerated() {
             let masks = one.masks.filter { mask in structures.contains { $0.name == mask.key } }
-            let (support, field, origin) = try self.support(one.volume, masks: masks, number: number, counts: &counts)
+            let working = WorkingVolume(one.volume)
+            let (support, field, origin) = try self.support(one.volume, working, masks: masks, number: number, latents: localisers.contains(.medlamPublished), counts: &counts)
+            let body = working.body ?? working.scanned, picture = localisers.contains(.registration) ? CoarsePicture(working, within: body) : nil
             supports.append(support)
+            scenes.append(SupportScene(body: body.moved(by: -origin), picture: picture?.moved(by: -origin)))
             fields.append((field, origin))
             progress(Double(number + 1) / Double(cases.count))
         }
@@ -36,10 +40,10 @@ public struct TemplateBuilder: Sendable {
         }
         let similarity = Dictionary(uniqueKeysWithValues: structures.map { ($0.name, typicalSimilarity($0.name, supports, fields)) })
         return TemplateSet(name: name, version: version, provenance: provenance, medlamDigest: medlamDigest,
-                           structures: structures, typicalSimilarity: similarity, contrasts: counts.contrasts, supports: supports)
+                           structures: structures, typicalSimilarity: similarity, contrasts: counts.contrasts, supports: supports, scenes: scenes)
     }
 
-    private func support(_ volume: Volume, masks: [String: Mask], number: Int, counts: inout Counts) throws
+    private func support(_ volume: Volume, _ working: WorkingVolume, masks: [String: Mask], number: Int, latents: Bool, counts: inout Counts) throws
         -> (support: [String: SupportStructure], field: FeatureField, origin: SIMD3<Double>) {
         for (name, mask) in masks where mask.geometry != volume.geometry {
             throw MedLSAMError(.casesUnusable, "The mask of \(name) in case \(number + 1) is not on its volume's grid.")
@@ -48,7 +52,7 @@ public struct TemplateBuilder: Sendable {
         guard let bounds = Bounds(points.values.joined()) else {
             throw MedLSAMError(.casesUnusable, "Case \(number + 1) has no contour of any structure of the template set.")
         }
-        let working = WorkingVolume(volume)
+        func latent(_ point: SIMD3<Double>) throws -> SIMD3<Double> { try position.latent(of: working.patch(around: point)).latent }
         let field = try FeatureField(working, covering: points.sorted { $0.key < $1.key }.flatMap(\.value), model: features)
         var support: [String: SupportStructure] = [:]
         for (name, points) in points {
@@ -60,7 +64,7 @@ public struct TemplateBuilder: Sendable {
             counts.add(name, shape, working)
             support[name] = SupportStructure(
                 points: points.map { $0 - bounds.centre }, descriptors: descriptors,
-                latent: try position.latent(of: working.patch(around: points[ExtremePoints.pointsPerPart - 1])).latent,
+                latent: try latent(points[ExtremePoints.pointsPerPart - 1]), latents: latents ? try points.map(latent) : nil,
                 shape: shape.moved(by: -bounds.centre))
         }
         return (support, field, bounds.centre)

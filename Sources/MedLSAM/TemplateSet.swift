@@ -1,7 +1,7 @@
 import Foundation
 import ImagingGeometry
 
-/// What localisation needs to know of the support patients: latent positions, features and shapes, never voxels.
+/// What localisation needs to know of the support patients: latent positions, features and shapes.
 public struct TemplateSet: Codable, Sendable {
     public let name: String
     public let version: Int
@@ -19,6 +19,8 @@ public struct TemplateSet: Codable, Sendable {
     let contrasts: [String: Contrast]
     /// Each support patient's structures by name; a patient may lack some.
     let supports: [[String: SupportStructure]]
+    /// Each support's scan as a whole; nil in sets of earlier versions.
+    let scenes: [SupportScene]?
 
     /// Reads an encoded template set; throws `templateSetUnreadable`.
     public init(decoding data: Data) throws {
@@ -35,10 +37,12 @@ public struct TemplateSet: Codable, Sendable {
         if let lonely = structures.first(where: { structure in supports.allSatisfy { $0[structure.name] == nil } }) {
             throw MedLSAMError(.templateSetUnreadable, "Template set \(name) has no support of its structure \(lonely.name).")
         }
+        guard scenes == nil || scenes?.count == supports.count else { throw MedLSAMError(.templateSetUnreadable, "Template set \(name) has not one scene a support.") }
     }
 
     init(name: String, version: Int, provenance: String, medlamDigest: String, structures: [StructureDefinition],
-         typicalSimilarity: [String: Double], leastConfidence: [String: Double]? = nil, contrasts: [String: Contrast], supports: [[String: SupportStructure]]) {
+         typicalSimilarity: [String: Double], leastConfidence: [String: Double]? = nil, contrasts: [String: Contrast], supports: [[String: SupportStructure]],
+         scenes: [SupportScene]? = nil) {
         self.name = name
         self.version = version
         self.provenance = provenance
@@ -48,6 +52,21 @@ public struct TemplateSet: Codable, Sendable {
         self.leastConfidence = leastConfidence
         self.contrasts = contrasts
         self.supports = supports
+        self.scenes = scenes
+    }
+
+    /// Throws `templateSetLacks` when the set holds nothing that a localiser can work with.
+    public func check(for localiser: LocaliserChoice) throws {
+        let serves = switch localiser {
+        case .medlam, .given: true
+        case .medlamPublished: supports.allSatisfy { $0.values.allSatisfy { $0.latents != nil } }
+        case .registration: scenes?.allSatisfy { $0.picture != nil } ?? false
+        case .templateBox: scenes != nil
+        }
+        guard serves else {
+            throw MedLSAMError(.templateSetLacks, "Template set \(name) version \(version) was not made for the localiser \(localiser.rawValue): "
+                + "build it again with `template build --localiser \(localiser.rawValue)`.")
+        }
     }
 
     /// JSON with readable names and sorted keys; long arrays are base64 of little-endian numbers.
@@ -66,6 +85,8 @@ struct SupportStructure: Codable, Sendable {
     let descriptors: [Descriptor]
     /// MedLAM's latent position of the patch around the first centre point, in LPS order.
     let latent: SIMD3<Double>
+    /// The same of the patch around each point; nil unless the set was made for `medlam-published`.
+    let latents: [SIMD3<Double>]?
     let shape: DistanceField
 
     /// The whole structure's centre.
@@ -74,15 +95,16 @@ struct SupportStructure: Codable, Sendable {
 
     func moved(by shift: SIMD3<Double>) -> [SIMD3<Double>] { points.map { $0 + shift } }
 
-    init(points: [SIMD3<Double>], descriptors: [Descriptor], latent: SIMD3<Double>, shape: DistanceField) {
+    init(points: [SIMD3<Double>], descriptors: [Descriptor], latent: SIMD3<Double>, latents: [SIMD3<Double>]? = nil, shape: DistanceField) {
         self.points = points
         self.descriptors = descriptors
         self.latent = latent
+        self.latents = latents
         self.shape = shape
     }
 
     private enum Key: String, CodingKey {
-        case points, descriptors, latent, shape, shapeOrigin, shapeSize
+        case points, descriptors, latent, latents, shape, shapeOrigin, shapeSize
     }
 
     /// Steps a unit vector's component, and a millimetre of distance, are divided into to fit a byte.
@@ -90,11 +112,12 @@ struct SupportStructure: Codable, Sendable {
 
     func encode(to encoder: Encoder) throws {
         var values = encoder.container(keyedBy: Key.self)
-        try values.encode(Data(packing: points.flatMap { [Float($0.x), Float($0.y), Float($0.z)] }), forKey: .points)
+        try values.encode(Data(packing: points), forKey: .points)
         try values.encode((0..<Descriptor.shrinks.count).map { level in
             Data(bytesOf: descriptors.flatMap { $0.levels[level] }, steps: Self.vectorSteps)
         }, forKey: .descriptors)
         try values.encode(latent, forKey: .latent)
+        try values.encodeIfPresent(latents.map { Data(packing: $0) }, forKey: .latents)
         try values.encode(shape.geometry.originLPS, forKey: .shapeOrigin)
         try values.encode(shape.geometry.size, forKey: .shapeSize)
         try values.encode(Data(bytesOf: shape.values, steps: Self.distanceSteps), forKey: .shape)
@@ -105,10 +128,13 @@ struct SupportStructure: Codable, Sendable {
         func require(_ condition: Bool, _ key: Key, _ reason: String) throws {
             if !condition { throw DecodingError.dataCorruptedError(forKey: key, in: values, debugDescription: reason) }
         }
-        let numbers = try values.decode(Data.self, forKey: .points).unpackedFloats()
-        let count = (ExtremePoints.parts + 1) * ExtremePoints.pointsPerPart
-        try require(numbers.count == 3 * count && numbers.allSatisfy(\.isFinite), .points, "not \(count) points")
-        points = (0..<count).map { n in SIMD3<Double>(SIMD3<Float>(numbers[3 * n..<3 * n + 3])) }
+        let count = ExtremePoints.count
+        func vectors(_ data: Data, _ key: Key) throws -> [SIMD3<Double>] {
+            let numbers = data.unpackedFloats()
+            try require(numbers.count == 3 * count && numbers.allSatisfy(\.isFinite), key, "not \(count) points")
+            return (0..<count).map { n in SIMD3<Double>(SIMD3<Float>(numbers[3 * n..<3 * n + 3])) }
+        }
+        points = try vectors(values.decode(Data.self, forKey: .points), .points)
         let levels = try values.decode([Data].self, forKey: .descriptors).map { $0.floats(steps: Self.vectorSteps) }
         try require(levels.count == Descriptor.shrinks.count && levels.allSatisfy { !$0.isEmpty && $0.count % count == 0 },
                     .descriptors, "not \(Descriptor.shrinks.count) levels of \(count) vectors")
@@ -119,6 +145,7 @@ struct SupportStructure: Codable, Sendable {
             })
         }
         latent = try values.decode(SIMD3<Double>.self, forKey: .latent)
+        latents = try values.decodeIfPresent(Data.self, forKey: .latents).map { try vectors($0, .latents) }
         let size = try values.decode(SIMD3<Int>.self, forKey: .shapeSize)
         let distances = try values.decode(Data.self, forKey: .shape).floats(steps: Self.distanceSteps)
         try require(size.min() > 0 && size.max() < 1000 && size.x * size.y * size.z == distances.count, .shape, "size and values differ")
@@ -129,9 +156,9 @@ struct SupportStructure: Codable, Sendable {
 }
 
 extension Data {
-    /// Floats as 32 bit, little-endian as every machine that the runtime supports.
-    fileprivate init(packing floats: [Float]) {
-        self = floats.withUnsafeBufferPointer { Data(buffer: $0) }
+    /// Coordinates as 32 bit floats, little-endian as every machine that the runtime supports.
+    fileprivate init(packing vectors: [SIMD3<Double>]) {
+        self = vectors.flatMap { [Float($0.x), Float($0.y), Float($0.z)] }.withUnsafeBufferPointer { Data(buffer: $0) }
     }
 
     fileprivate func unpackedFloats() -> [Float] {

@@ -13,6 +13,8 @@ struct WorkingVolume: Sendable {
     static let patchMiddle = 32
     /// Intensity of -400 HU: above it is body (or couch), below it air and lung.
     private static let bodyIntensity: Float = 0.15
+    /// Share of the fullest column (or row) of the body that any other must show to be part of its box.
+    private static let leastBodyShare = 0.02
     /// Intensities travel through the resampler as whole numbers of this many to one.
     private static let intensityScale: Float = 10_000
 
@@ -55,6 +57,36 @@ struct WorkingVolume: Sendable {
     func contains(_ positionLPS: SIMD3<Double>) -> Bool {
         let half = Self.spacingMM / 2
         return all(positionLPS .>= scanned.low - half) && all(positionLPS .<= scanned.high + half)
+    }
+
+    /// Box of the body; nil where there is none. In plane, columns and rows of voxels that show next to none of it do not count, so that
+    /// an infusion line is no part of it.
+    var body: Bounds? {
+        let size = geometry.size, counts = intensities.withUnsafeBufferPointer { values in
+            var counts = (x: [Int](repeating: 0, count: size.x), y: [Int](repeating: 0, count: size.y))
+            var offset = 0
+            for _ in 0..<size.z {
+                for y in 0..<size.y {
+                    for x in 0..<size.x {
+                        if values[offset] > Self.bodyIntensity {
+                            counts.x[x] &+= 1
+                            counts.y[y] &+= 1
+                        }
+                        offset &+= 1
+                    }
+                }
+            }
+            return counts
+        }
+        func range(_ counts: [Int]) -> (first: Double, last: Double)? {
+            let least = Double(counts.max() ?? 0) * Self.leastBodyShare
+            guard let first = counts.firstIndex(where: { Double($0) > least }), let last = counts.lastIndex(where: { Double($0) > least }) else { return nil }
+            return (Double(first), Double(last))
+        }
+        guard let x = range(counts.x), let y = range(counts.y) else { return nil }
+        var low = geometry.indexToPatient([x.first, y.first, 0]), high = geometry.indexToPatient([x.last, y.last, 0])
+        (low.z, high.z) = (scanned.low.z, scanned.high.z)
+        return Bounds(low: low, high: high)
     }
 
     /// The patch whose middle voxel lies nearest a position.

@@ -45,16 +45,18 @@ public enum Doctor {
             try library.verifyRuntime()
             return .ok("OpenVINO is loadable from \(configuration.models.runtime.path).")
         }
-        let method = ContouringMethod(), models = ContouringModels(library, threads: 1)
-        let networks = method.segmenter.networks.map { network in
+        let method = ContouringMethod(configuration.contouring), models = ContouringModels(library, threads: 1)
+        let sets = TemplateLibrary(folder: configuration.models.templates), names = configuration.selection.templateSets
+        let asked = Set(names.flatMap { name in (try? models.segmenters(of: method.segmenter, sets.load(name))) ?? method.segmenter.networks })
+        let networks = asked.sorted { $0.rawValue < $1.rawValue }.map { network in
             check("model \(network.rawValue)", "Run `make build`, or `medlsam-node model import`.") {
                 .ok("\(network.rawValue) has its weights, sha256 \(try models.digest(of: network).prefix(12)).")
             }
         }
-        let sets = TemplateLibrary(folder: configuration.models.templates)
-        let templates = configuration.selection.templateSets.flatMap { name in
+        let templates = names.flatMap { name in
             [check("template set \(name)", "Name one that is there in contouring.templateSet or the selection rule, or put it into models.templates.") {
                 let set = try sets.load(name)
+                try set.check(for: method.localiser)
                 return .ok("\(set.name) version \(set.version) with \(set.structures.count) structures.")
             }] + (!method.localiser.needsMedLAM ? [] : [check("MedLAM of template set \(name)", "Run `make build` or `medlsam-node model import`, or build the set again.") {
                 .ok("\(try models.medlam(of: sets.load(name)).rawValue) has the weights that it was made with.")

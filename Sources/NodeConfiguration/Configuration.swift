@@ -52,13 +52,6 @@ public struct Configuration: Sendable, Equatable {
         public var missingSeconds: Double
     }
 
-    /// How jobs run.
-    public struct Contouring: Sendable, Equatable {
-        public var templateSet: String
-        public var concurrentJobs, threads, attempts: Int
-        public var timeoutMinutes: Double
-    }
-
     /// How often a destination is tried.
     public struct DeliveryRules: Sendable, Equatable {
         public var firstRetrySeconds, longestRetrySeconds, giveUpAfterHours: Double
@@ -126,12 +119,7 @@ public struct Configuration: Sendable, Equatable {
                     idleSeconds: $0.number("idleSeconds", 0...86400, default: 5), gapSeconds: gapSeconds,
                     missingSeconds: $0.number("missingSeconds", 0...86400, default: max(600, gapSeconds)))
             },
-            contouring: top.section("contouring") {
-                Contouring(
-                    templateSet: $0.string("templateSet", default: "head-neck"),
-                    concurrentJobs: $0.integer("concurrentJobs", 1...64, default: 1), threads: $0.integer("threads", 0...1024, default: 0),
-                    attempts: $0.integer("attempts", 1...100, default: 3), timeoutMinutes: $0.number("timeoutMinutes", 0.01...1e5, default: 60))
-            },
+            contouring: top.section("contouring", readContouring),
             selection: Selection(rules: []),
             delivery: top.section("delivery") {
                 DeliveryRules(

@@ -69,7 +69,7 @@ extension ExitStatus {
 
     private init(_ code: MedLSAMError.Code) {
         switch code {
-        case .templateSetUnreadable, .templateSetForOtherWeights, .casesUnusable, .volumeUnusable: self = .unusableInput
+        case .templateSetUnreadable, .templateSetForOtherWeights, .templateSetLacks, .casesUnusable, .volumeUnusable: self = .unusableInput
         case .modelAnswerUnusable: self = .internalError
         }
     }

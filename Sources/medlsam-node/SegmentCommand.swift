@@ -1,7 +1,9 @@
 import ArgumentParser
 import DICOMImaging
 import Foundation
+import MedLSAM
 import Node
+import NodeConfiguration
 
 struct SegmentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,14 +14,19 @@ struct SegmentCommand: ParsableCommand {
     @OptionGroup var results: ResultsOptions
     @Argument(help: "A folder with one CT series; what is not CT in it is left out.") var input: String
     @Option(help: "What to look for.") var templateSet = "head-neck"
+    @Option(help: "What finds structures; default: the settings' contouring.localiser.") var localiser: Configuration.Contouring.Localiser?
+    @Option(help: "What makes masks of them; default: the settings' contouring.segmenter.") var segmenter: Configuration.Contouring.Segmenter?
     @Option(name: .shortAndLong, help: "The folder for the results; it is made.") var output: String
     @Option(help: "Threads; 0 is one a processor core.") var threads = 0
 
     func run() throws {
-        let configuration = try settings.configuration()
+        var configuration = try settings.configuration()
+        configuration.contouring.localiser = localiser ?? configuration.contouring.localiser
+        configuration.contouring.segmenter = segmenter ?? configuration.contouring.segmenter
         let specifications = try results.specifications(configuration)
         let files = try dicomFiles(in: input)
-        let engine = try MedLSAMEngine(templateSet: templateSet, folders: ModelFolders(configuration.models), threads: threads)
+        let engine = try MedLSAMEngine(
+            templateSet: templateSet, method: ContouringMethod(configuration.contouring), folders: ModelFolders(configuration.models), threads: threads)
         let folder = URL(fileURLWithPath: output)
         do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
             throw CommandFailure(.cannotCreate, "\(output) cannot be made: \(error.localizedDescription)")
@@ -36,6 +43,9 @@ struct SegmentCommand: ParsableCommand {
         for file in report.objects.map(\.file) + ["overlay.png"] { print("\(output)/\(file)") }
     }
 }
+
+extension Configuration.Contouring.Localiser: ExpressibleByArgument {}
+extension Configuration.Contouring.Segmenter: ExpressibleByArgument {}
 
 /// The DICOM files under a folder; throws unless there are some.
 func dicomFiles(in folder: String) throws -> [String] {

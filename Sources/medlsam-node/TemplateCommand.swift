@@ -67,6 +67,9 @@ struct TemplateCommand: ParsableCommand {
         @Option(help: "Its version; count it up when you build it anew.") var version = 1
         @Option(help: "A JSON file with the structures to learn, as `template show --json` prints them (default: the seven of head-neck).")
         var structures: String?
+        @Option(help: "A localiser besides medlam and template-box that the set shall serve, registration or medlam-published; may be repeated.")
+        var localiser: [LocaliserChoice] = []
+        @Option(help: "The MedLAM to make it with: medlam-hn or, once imported, medlam.") var medlam = ContouringNetwork.medlamHN
         @Option(name: .shortAndLong, help: "The folder to write NAME.json into (default: the settings' models.templates).")
         var output: String?
 
@@ -81,8 +84,8 @@ struct TemplateCommand: ParsableCommand {
                 return (one.series.volume, one.masks)
             }
             let threads = ProcessInfo.processInfo.activeProcessorCount
-            let set = try TemplateBuilder(models: ContouringModels(settings.models(), threads: threads))
-                .build(name: name, version: version, provenance: provenance, structures: structures, cases: cases)
+            let set = try TemplateBuilder(models: ContouringModels(settings.models(), threads: threads), medlam: medlam)
+                .build(name: name, version: version, provenance: provenance, structures: structures, cases: cases, localisers: Set(localiser))
             let folder = try output.map { URL(fileURLWithPath: $0) } ?? settings.configuration().models.templates
             let file = folder.appending(path: "\(name).json")
             do {
@@ -93,3 +96,6 @@ struct TemplateCommand: ParsableCommand {
         }
     }
 }
+
+extension LocaliserChoice: ExpressibleByArgument {}
+extension ContouringNetwork: ExpressibleByArgument {}

@@ -87,7 +87,7 @@ import Testing
     @Test func modelsAreListedForAScript() throws {
         struct Line: Decodable { let name, licence, state: String }
         let lines = try JSONDecoder().decode([Line].self, from: Data(node.command("model", "list", "--json").output.utf8))
-        #expect(lines.map(\.name) == ["lite-medsam", "medlam", "medlam-hn", "segmenter-hn"])
+        #expect(lines.map(\.name) == ["lite-medsam", "medlam", "medlam-hn", "medsam-vit-b", "sam-vit-b", "segmenter-hn"])
         #expect(lines.allSatisfy { $0.state == "not installed" && !$0.licence.isEmpty })
     }
 

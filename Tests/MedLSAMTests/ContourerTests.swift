@@ -139,7 +139,7 @@ import Testing
         var block = Mask(empty: grid)
         for k in 5..<15 { for j in 10..<24 { for i in 12..<30 { block.voxels[grid.offset([i, j, k])] = 1 } } }
         let volume = Volume(geometry: grid, voxels: [Int16](repeating: 0, count: grid.count))
-        let segmenter = PromptedSegmenter(encoder: FakeEncoder(), decoder: FakeDecoder(isBlind: true), contrasts: [:])
+        let segmenter = PromptedSegmenter(encoder: FakeEncoder(), decoder: FakeDecoder(isBlind: true), joining: .withShapes([:]))
         let result = try #require(try segmenter.segment(volume, WorkingVolume(volume), ["Block": PlacedStructure(block)!]) { _ in }["Block"])
         #expect(result.mask.dice(block)! > 0.95)
         let found = try #require(result.mask.boundingBox), truth = try #require(block.boundingBox)
@@ -159,7 +159,7 @@ import Testing
 
     private func segmented(_ phantom: BallPhantom, _ grid: VolumeGeometry, _ decoder: FakeDecoder) throws -> SegmentedStructure {
         let volume = phantom.volume(on: grid)
-        return try #require(try PromptedSegmenter(encoder: FakeEncoder(), decoder: decoder, contrasts: [:]).segment(
+        return try #require(try PromptedSegmenter(encoder: FakeEncoder(), decoder: decoder, joining: .withShapes([:])).segment(
             volume, WorkingVolume(volume), ["Organ": PlacedStructure(phantom.organ(on: phantom.grid(spacingMM: [2, 2, 2], size: [60, 60, 60])))!]) { _ in }["Organ"])
     }
 }

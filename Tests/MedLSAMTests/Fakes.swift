@@ -101,15 +101,22 @@ struct FakeMedLAM: Model {
 
 /// Passes the image through as its embedding.
 struct FakeEncoder: Model {
-    func callAsFunction(_ inputs: [String: Tensor]) throws -> [String: Tensor] { ["embedding": inputs["image"]!] }
+    func callAsFunction(_ inputs: [String: Tensor]) throws -> [String: Tensor] {
+        let image = inputs["image"]!, edge = image.shape[2], step = edge / 256
+        guard step > 1 else { return ["embedding": image] }
+        // Of a larger image the first channel's every so many pixels.
+        return ["embedding": Tensor(shape: [1, 1, 256, 256], values: (0..<65536).map { image.values[$0 / 256 * step * edge + $0 % 256 * step] })]
+    }
 }
 
 /// Takes for the structure what is bright in the image and lies in the box, or, blind, the box without its padding.
 struct FakeDecoder: Model {
     var isBlind = false
+    /// Image pixels a pixel of its masks.
+    var step: Float = 1
 
     func callAsFunction(_ inputs: [String: Tensor]) throws -> [String: Tensor] {
-        let image = inputs["embedding"]!.values, boxes = inputs["boxes"]!.values, count = boxes.count / 4
+        let image = inputs["embedding"]!.values, boxes = inputs["boxes"]!.values.map { $0 / step }, count = boxes.count / 4
         let padding: Float = isBlind ? 5 : 0
         var logits = [Float](repeating: -10, count: count * 256 * 256)
         for n in 0..<count {
@@ -126,11 +133,11 @@ struct FakeDecoder: Model {
 let fakeModels = fakes(medlamDigest: "fake")
 
 func fakes(medlamDigest: String) -> ContouringModels {
-    ContouringModels(digest: { $0 == .medlamHN ? medlamDigest : $0.rawValue }, structures: { _ in [] }) { _, graph in
+    ContouringModels(digest: { $0 == .medlamHN ? medlamDigest : $0.rawValue }, structures: { _ in [] }) { network, graph in
         switch graph {
         case "position", "features": FakeMedLAM(withFeatures: graph == "features")
         case "encoder": FakeEncoder()
-        default: FakeDecoder()
+        default: FakeDecoder(step: network.isCalledOnceAtATime ? 4 : 1)
         }
     }
 }
@@ -145,5 +152,6 @@ private let madeTemplates = Result { () throws -> TemplateSet in
         let grid = phantom.grid(spacingMM: n == 0 ? [3, 3, 3] : [2.5, 2.5, 4], size: n == 0 ? [40, 40, 40] : [48, 48, 30])
         return (volume: phantom.volume(on: grid), masks: ["Organ": phantom.organ(on: grid)])
     }
-    return try TemplateBuilder(models: fakeModels).build(name: "phantom", version: 3, provenance: "made up", structures: [organDefinition], cases: cases)
+    return try TemplateBuilder(models: fakeModels).build(name: "phantom", version: 3, provenance: "made up", structures: [organDefinition], cases: cases,
+                                                            localisers: [.registration, .medlamPublished])
 }

@@ -100,7 +100,7 @@ private func message(_ body: () throws -> Void) -> String {
     @Test func everyManifestOfTheRepositoryIsWhole() throws {
         let library = ModelLibrary(manifests: Places.repository.appending(path: "Models"), installed: URL(fileURLWithPath: "/nowhere"), runtime: nil)
         let models = try library.list().map(\.manifest)
-        #expect(models.map(\.name) == ["lite-medsam", "medlam", "medlam-hn", "segmenter-hn"])
+        #expect(models.map(\.name) == ["lite-medsam", "medlam", "medlam-hn", "medsam-vit-b", "sam-vit-b", "segmenter-hn"])
         for model in models {
             let folder = Places.repository.appending(path: "Models/\(model.name)")
             #expect(try WeightLayout(in: folder).tensors.count > 40)

@@ -123,7 +123,7 @@ struct Bench {
         try change(segmentation.dataSet)
         try segmentation.write(to: made)
         let report = JobReport(
-            software: "", seriesInstanceUID: "1.2", studyInstanceUID: "1.3", slices: 1, isLossy: false, warnings: [], templateSet: "", models: [],
+            software: "", seriesInstanceUID: "1.2", studyInstanceUID: "1.3", slices: 1, isLossy: false, warnings: [], templateSet: "", method: nil, models: [],
             structures: [], objects: [.init(kind: "SEG", name: "SEG", specification: 0, sopClassUID: SOPClass.segmentationStorage.string, sopInstanceUID: reported, file: "SEG.dcm")],
             stages: [], peakMemoryMegabytes: 1)
         return """

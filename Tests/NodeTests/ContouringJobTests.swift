@@ -2,6 +2,7 @@ import DICOMCore
 import DICOMImaging
 import Foundation
 import ImagingGeometry
+import NodeConfiguration
 import NodeTesting
 import Testing
 
@@ -13,6 +14,7 @@ private let generic: [ResultSpecification] = [.segmentation(.init()), .structure
 
 /// Finds a block in the middle of any volume, and no other structure.
 struct FakeEngine: ContouringEngine {
+    var method = ContouringMethod()
     let templateSet = "fake", templateSetVersion = "1"
     let models = [ResultContext.Model(name: "fake", version: "1", digest: "00")]
     var findsNothing = false
@@ -91,7 +93,7 @@ struct FakeEngine: ContouringEngine {
             let folders = ModelFolders(try Bench().configuration.models)
             return Worker.answer(
                 to: WorkerRequest(
-                    inputs: inputs, output: try Places.temporaryFolder("output").path, templateSet: "fake", models: folders, threads: 1,
+                    inputs: inputs, output: try Places.temporaryFolder("output").path, templateSet: "fake", method: ContouringMethod(), models: folders, threads: 1,
                     deviceSerialNumber: "TEST", contentDate: Date(), specifications: generic, replaces: []),
                 engine: { _ in try engine() }, progress: { _, _ in })
         }
@@ -108,9 +110,28 @@ struct FakeEngine: ContouringEngine {
         let bench = try Bench()
         guard case .failed(let missing) = Worker.answer(
             to: WorkerRequest(
-                inputs: paths, output: "/nowhere", templateSet: "head-neck", models: ModelFolders(bench.configuration.models), threads: 1,
+                inputs: paths, output: "/nowhere", templateSet: "head-neck", method: ContouringMethod(), models: ModelFolders(bench.configuration.models), threads: 1,
                 deviceSerialNumber: "TEST", contentDate: Date(), specifications: generic, replaces: []), progress: { _, _ in })
         else { Issue.record("not failed"); return }
         #expect(missing.contains("no weights"), "\(missing)")
+    }
+
+    @Test func everyMethodOfTheSettingsIsOneThatMedLSAMHas() throws {
+        // All but the one that evaluation brings its own places for.
+        #expect(Configuration.Contouring.Localiser.allCases.map(\.rawValue) == LocaliserChoice.allCases.filter { $0 != .given }.map(\.rawValue))
+        #expect(Set(Configuration.Contouring.Segmenter.allCases.map(\.rawValue)) == Set(SegmenterChoice.allCases.map(\.rawValue)))
+        let chosen = try Bench("contouring: {localiser: registration, segmenter: shape}").configuration.contouring
+        #expect(ContouringMethod(chosen) == ContouringMethod(localiser: .registration, segmenter: .shape))
+    }
+
+    @Test func everyResultSaysWhichMethodMadeItAndAnotherMethodMakesAnotherObject() throws {
+        let (report, output) = try run()
+        let file = output.appending(path: "SEG.dcm").path
+        #expect(report.method == ContouringMethod())
+        let item = try #require(try DataSet(contentsOf: file).items(.segmentSequence).first?.items(.segmentationAlgorithmIdentificationSequence).first)
+        #expect(item.string(.algorithmParameters)?.contains("localiser medlam, segmenter trained") == true)
+        #expect(try DataSet(contentsOf: output.appending(path: "RTSTRUCT.dcm").path).string(.structureSetDescription)?.contains("localiser medlam") == true)
+        let (other, _) = try run(FakeEngine(method: ContouringMethod(segmenter: .shape)))
+        #expect(other.objects.map(\.sopInstanceUID) != report.objects.map(\.sopInstanceUID))
     }
 }

@@ -124,7 +124,7 @@ final class RunningNode: Sendable {
         let checks = await Doctor.run(bench.configuration)
         func state(_ name: String) -> Doctor.Check.State? { checks.first { $0.name == name }?.state }
         #expect(state("data dictionary") == .ok && state("font") == .ok && state("data folder") == .ok && state("disk") == .ok)
-        #expect(state("OpenVINO") == .failure && state("model lite-medsam") == .failure)
+        #expect(state("OpenVINO") == .failure && state("model segmenter-hn") == .failure)
         #expect(state("MedLAM of template set head-neck") == .failure && state("destination archive") == .failure)
         #expect(checks.allSatisfy { $0.state == .ok || $0.whatToDo != nil })
     }
@@ -138,6 +138,13 @@ final class RunningNode: Sendable {
         #expect(try await check("profile: slicer, segmentation: {form: labelmap}").state == .ok, "BINARY goes in the label map's place")
         storescp.process.kill()
         #expect(try await check("profile: slicer").state == .failure)
+    }
+
+    @Test func doctorSaysWhatAChosenMethodLacks() async throws {
+        let bench = try Bench("contouring: {localiser: registration, segmenter: medsam-vit-b}")
+        let checks = await Doctor.run(bench.configuration).filter { $0.state == .failure }
+        #expect(checks.first { $0.name == "model medsam-vit-b" }?.message.contains("no weights yet: import medsam_vit_b.pth") == true)
+        #expect(!checks.contains { $0.name.hasPrefix("MedLAM") || $0.name == "model lite-medsam" })
     }
 
     @Test func doctorLooksForTheTemplateSetOfEveryRule() async throws {

@@ -46,19 +46,19 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(embedding [1, 256, 64, 64], boxes [N, 4] x0 y0 x1 y1 in 256-pixel coordinates) -> (logits [N, 1, 256, 256], iou [N]).
+    """(embedding [1, 256, 64, 64], boxes [N, 4] x0 y0 x1 y1 in the image's pixels) -> (logits [N, 1, 256, 256], iou [N]).
 
     The published decoder for a box and one mask, with one embedding for all boxes: nothing is repeated N times before
     the attention of image to tokens makes it differ, and of the four mask tokens only the first is turned into a mask.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, pixels=256):
         super().__init__()
-        self.prompt_encoder, self.mask_decoder = network.prompt_encoder, network.mask_decoder
+        self.prompt_encoder, self.mask_decoder, self.pixels = network.prompt_encoder, network.mask_decoder, pixels
 
     def forward(self, embedding, boxes):
         prompt, decoder = self.prompt_encoder, self.mask_decoder
-        corners = prompt.pe_layer._pe_encoding((boxes.reshape(-1, 2, 2) + 0.5) / 256)
+        corners = prompt.pe_layer._pe_encoding((boxes.reshape(-1, 2, 2) + 0.5) / self.pixels)
         corners = corners + torch.cat([prompt.point_embeddings[2].weight, prompt.point_embeddings[3].weight])
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([own.unsqueeze(0).expand(boxes.shape[0], -1, -1), corners], 1)

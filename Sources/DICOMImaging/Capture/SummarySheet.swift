@@ -112,6 +112,7 @@ struct SummarySheet {
         ]
         if let conversion = context.conversion { facts.append(("Masks", conversion.origin)) } else {
             facts.append(("Template set", "\(context.templateSet) version \(context.templateSetVersion)"))
+            if !context.method.isEmpty { facts.append(("Method", context.method)) }
             facts += context.models.enumerated().map { ($0 == 0 ? "Models" : "", "\($1.name) \($1.version), SHA-256 \($1.digest.prefix(12))") }
         }
         facts.append(("Window", "centre \(decimal(options.windowCenter, 0)), width \(decimal(options.windowWidth, 0)) HU"))

@@ -80,7 +80,7 @@ extension EvaluationPlan {
         let built = try TemplateBuilder(models: models).build(
             name: "evaluation", version: 1, provenance: "Drawn by seed \(seed): \(supports.map(\.name).joined(separator: ", "))",
             structures: self.structures.filter { structure in supports.contains { $0.masks[structure.name] != nil } },
-            cases: supports.map { ($0.series.volume, $0.masks) })
+            cases: supports.map { ($0.series.volume, $0.masks) }, localisers: localisers)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let encoded = try built.encoded()
         try encoded.write(to: file, options: .atomic)

@@ -57,7 +57,7 @@ public struct ContouringJob: Sendable {
         let report = JobReport(
             software: "medlsam-node \(softwareVersion)", seriesInstanceUID: series.seriesInstanceUID.string,
             studyInstanceUID: series.studyInstanceUID.string, slices: series.frames.count, isLossy: series.isLossy, warnings: warnings,
-            templateSet: "\(engine.templateSet) \(engine.templateSetVersion)",
+            templateSet: "\(engine.templateSet) \(engine.templateSetVersion)", method: engine.method,
             models: engine.models.map { "\($0.name) \($0.version) \($0.digest)" }, structures: try outcomes.map { try JobReport.Structure($0, series) },
             objects: objects, stages: stages, peakMemoryMegabytes: peakMemoryMegabytes())
         try Data(NodeJSON.encode(report).utf8).write(to: output.appending(path: "report.json"))
@@ -67,7 +67,7 @@ public struct ContouringJob: Sendable {
     private func contoured(_ segments: [ResultSegment], _ series: CTSeries) throws -> ContouredSeries {
         let source = try DataSet(contentsOf: series.instances[0].path, stoppingBefore: .pixelData)
         let context = ResultContext(
-            softwareVersion: softwareVersion, models: engine.models, templateSet: engine.templateSet,
+            softwareVersion: softwareVersion, method: engine.method.words, models: engine.models, templateSet: engine.templateSet,
             templateSetVersion: engine.templateSetVersion, deviceSerialNumber: deviceSerialNumber, contentDate: contentDate,
             timeZone: timeZone, replaces: replaces)
         return try ContouredSeries(segments: segments, series: series, source: source, context: context)

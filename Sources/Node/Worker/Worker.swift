@@ -31,7 +31,7 @@ public enum Worker {
     static func answer(
         to request: WorkerRequest,
         engine: (WorkerRequest) throws -> any ContouringEngine = {
-            try MedLSAMEngine(templateSet: $0.templateSet, folders: $0.models, threads: $0.threads)
+            try MedLSAMEngine(templateSet: $0.templateSet, method: $0.method, folders: $0.models, threads: $0.threads)
         },
         progress: @escaping ContouringJob.Progress
     ) -> WorkerMessage {

@@ -1,6 +1,7 @@
 import DICOMCore
 import DICOMImaging
 import Foundation
+import MedLSAM
 import NodeConfiguration
 
 /// What a worker process is asked to do: one JSON line on its standard input, which then stays open for as long as the
@@ -11,6 +12,7 @@ struct WorkerRequest: Codable, Sendable {
     /// An existing, empty folder for the objects.
     let output: String
     let templateSet: String
+    let method: ContouringMethod
     let models: ModelFolders
     let threads: Int
     /// What tells this installation from others, in the objects.
@@ -88,6 +90,8 @@ public struct JobReport: Codable, Sendable {
     /// What of the series was left out, a sentence each.
     public let warnings: [String]
     public let templateSet: String
+    /// What localised and what segmented; nil in reports of an earlier version.
+    public let method: ContouringMethod?
     /// Each with its version and digest.
     public let models: [String]
     public let structures: [Structure]

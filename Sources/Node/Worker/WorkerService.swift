@@ -2,6 +2,7 @@ import DICOMCore
 import DICOMImaging
 import Foundation
 import Logging
+import MedLSAM
 import NodeConfiguration
 import NodeStore
 import ServiceLifecycle
@@ -68,7 +69,7 @@ struct WorkerService: Service {
         let specifications = configuration.specifications
         let request = WorkerRequest(
             inputs: ticket.paths.map { folder.root.appending(path: $0).path }, output: part.path, templateSet: ticket.templateSet,
-            models: ModelFolders(configuration.models), threads: configuration.contouring.threads,
+            method: ContouringMethod(configuration.contouring), models: ModelFolders(configuration.models), threads: configuration.contouring.threads,
             deviceSerialNumber: configuration.aeTitle.string, contentDate: ticket.created, specifications: specifications,
             replaces: ticket.replaces.compactMap(replaced))
         let ending = try process.run(

@@ -29,23 +29,18 @@ struct MedLAMLocaliser: StructureLocaliser {
     private static let sparsely = 3
     /// Weight of a match: its similarity to this power.
     private static let sharpness = 4.0
-    /// Supports that lie this far from the median opinion count half, mm.
-    private static let consensusMM = 8.0
-
-    /// One support's opinion: for each structure that it has, where its points lie in the query.
-    typealias Opinion = [String: [SIMD3<Double>]]
 
     /// Each structure's place; none for structures that no support has, or when the scan holds no body.
     func localise(_ volume: WorkingVolume, seed: UInt64, progress: @escaping Progress) throws -> [String: PlacedStructure] {
         var opinions = try jumped(in: volume, seed: seed)
         let visible = opinions.flatMap { opinion in templates.structures.flatMap { opinion[$0.name] ?? [] } }.filter(volume.contains)
-        guard !visible.isEmpty else { return placed(opinions, similarity: [:]) }
+        guard !visible.isEmpty else { return PlacedStructure.agreed(opinions, templates) }
         progress(0.2)
         let field = try FeatureField(volume, covering: visible, model: features, threads: threads) { progress(0.2 + 0.7 * $0) }
         for round in Self.togetherRounds { moveTogether(&opinions, in: field, reachMM: round.reachMM, stiffness: round.stiffness) }
         var similarity: [String: Double] = [:]
         for round in Self.singleRounds { similarity = moveSingly(&opinions, in: field, reachMM: round.reachMM, stiffness: round.stiffness) }
-        return placed(opinions, similarity: similarity)
+        return PlacedStructure.agreed(opinions, templates, similarity: similarity)
     }
 
     // MARK: Latent positions
@@ -123,7 +118,7 @@ struct MedLAMLocaliser: StructureLocaliser {
         for definition in templates.structures {
             let known = opinions.compactMap { $0[definition.name] }
             guard !known.isEmpty else { continue }
-            let centre = mean(Self.consensus(known))
+            let centre = mean(PlacedStructure.consensus(known))
             for n in opinions.indices {
                 guard let points = opinions[n][definition.name] else { continue }
                 let shift = centre - mean(points)
@@ -148,53 +143,5 @@ struct MedLAMLocaliser: StructureLocaliser {
             if !found.isEmpty { similarity[definition.name] = found.reduce(0, +) / Double(found.count) }
         }
         return similarity
-    }
-
-    // MARK: Agreement
-
-    /// Each point where the supports agree: the mean of their opinions, those far from the median counting less.
-    static func consensus(_ opinions: [[SIMD3<Double>]]) -> [SIMD3<Double>] {
-        opinions[0].indices.map { n in
-            let points = opinions.map { $0[n] }, middle = median(points)
-            var sum = SIMD3<Double>.zero, weights = 0.0
-            for point in points {
-                let off = point - middle, weight = 1 / (1 + (off * off).sum() / (consensusMM * consensusMM))
-                sum += weight * point
-                weights += weight
-            }
-            return sum / weights
-        }
-    }
-
-    /// What the opinions come to, with each support's shape bound to the common points.
-    private func placed(_ opinions: [Opinion], similarity: [String: Double]) -> [String: PlacedStructure] {
-        var placed: [String: PlacedStructure] = [:]
-        for definition in templates.structures {
-            let voters = zip(templates.supports, opinions).compactMap { support, opinion in
-                support[definition.name].flatMap { structure in opinion[definition.name].map { (structure, $0) } }
-            }
-            guard !voters.isEmpty else { continue }
-            let points = Self.consensus(voters.map(\.1))
-            let follow = Warp.Stiffness(knots: 2, bending: 0.01, moving: 0, scaling: 10, outlierMM: 20).along(points)
-            placed[definition.name] = PlacedStructure(
-                points: points,
-                similarity: similarity[definition.name] ?? 0,
-                shapes: voters.map { structure, _ in
-                    (structure.shape, Warp(from: points, to: structure.points, weights: points.map { _ in 1 }, stiffness: follow))
-                })
-        }
-        return placed
-    }
-}
-
-extension Warp.Stiffness {
-    /// A structure's warp has a knot for each such length along z.
-    private static let knotDistanceMM = 60.0
-
-    /// The same with as many knots as the points' extent along z calls for.
-    fileprivate func along(_ points: [SIMD3<Double>]) -> Warp.Stiffness {
-        var result = self
-        result.knots = max(knots, 1 + Int((Bounds(points)!.extent.z / Self.knotDistanceMM).rounded()))
-        return result
     }
 }

@@ -7,6 +7,15 @@ struct Descriptor: Sendable, Equatable {
     static let shrinks = [4, 2, 1]
 
     var levels: [[Float]]
+
+    init(levels: [[Float]]) { self.levels = levels }
+
+    /// The mean direction of some, a level.
+    init(meanOf some: [Descriptor]) {
+        levels = some[0].levels.indices.map { level in
+            unit(some.dropFirst().reduce(some[0].levels[level]) { zip($0, $1.levels[level]).map(+) })
+        }
+    }
 }
 
 /// Where a descriptor fits best.
@@ -20,6 +29,8 @@ struct Match: Sendable {
 struct FeatureField: Sendable {
     /// Distance between patches along z: each 192 mm patch then shows every point well away from its border.
     static let strideMM = 96.0
+    /// Reach of a match that leaves out nothing of a patch.
+    static let wholePatchMM = Double(WorkingVolume.patchEdge) * WorkingVolume.spacingMM
 
     private struct Block: Sendable {
         let patch: Patch
@@ -31,8 +42,13 @@ struct FeatureField: Sendable {
 
     /// Computes the features of a column of patches that covers the given positions.
     init(_ volume: WorkingVolume, covering positions: [SIMD3<Double>], model: any Model, threads: Int = 1, progress: @escaping Progress = { _ in }) throws {
+        try self.init(volume, centres: Self.column(covering: positions), model: model, threads: threads, progress: progress)
+    }
+
+    /// Computes the features of the patches around some positions.
+    init(_ volume: WorkingVolume, centres: [SIMD3<Double>], model: any Model, threads: Int = 1, progress: @escaping Progress = { _ in }) throws {
         self.volume = volume
-        blocks = try concurrentMap(Self.column(covering: positions), threads: threads, progress: progress) { centre in
+        blocks = try concurrentMap(centres, threads: threads, progress: progress) { centre in
             let patch = volume.patch(around: centre)
             let answer = try model(["patch": patch.tensor])
             return Block(patch: patch.withoutValues, maps: try Descriptor.shrinks.indices.map { try FeatureMap(answer, level: $0) })
