@@ -142,6 +142,7 @@ private final class WatchedEngine: ContouringEngine {
         (self.engine, self.given, self.memory) = (engine, given, memory)
     }
 
+    var method: ContouringMethod { engine.method }
     var templateSet: String { engine.templateSet }
     var templateSetVersion: String { engine.templateSetVersion }
     var models: [ResultContext.Model] { engine.models }
