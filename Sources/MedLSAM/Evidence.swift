@@ -49,6 +49,9 @@ public enum Evidence: String, Codable, CaseIterable, Sendable {
     /// patients; the other evidence told nothing more there. Training/calibrate.py fits it anew.
     private static let trained = (constant: -1.10, expectedDice: 0.54, stability: 1.50)
 
+    /// The confidence below which a mask is withheld, unless the template set says otherwise.
+    static func leastConfidence(_ evidence: [Evidence: Double]) -> Double { evidence[.expectedDice] == nil ? 0.5 : 0.65 }
+
     /// How sure of a mask one may be, 0 to 1; of the trained network's, the Dice to expect.
     static func confidence(_ evidence: [Evidence: Double]) -> Double {
         if let expected = evidence[.expectedDice], let stability = evidence[.stability] {

@@ -13,8 +13,6 @@ struct Judge: Sendable {
     static let visibleShare = 0.5
     /// A structure that is less like the supports' than this is not worth segmenting, relative to what supports reach among themselves.
     static let leastLikeness = 0.8
-    /// Below this confidence a contour is withheld, unless the template set says otherwise.
-    static let leastConfidence = 0.5
     /// A scan in which no structure is as similar as this shows another part of the body (an abdomen reaches 0.78).
     static let regionSimilarity = 0.82
 
@@ -41,7 +39,7 @@ struct Judge: Sendable {
         let evidence = evidence(definition.name, placed, segmented)
         guard segmented != nil else { return outcome(.withheld(reason: "nothing was segmented in its box"), 0, evidence) }
         let confidence = (Evidence.confidence(evidence) * 100).rounded() / 100
-        guard confidence >= templates.leastConfidence?[definition.name] ?? Self.leastConfidence else {
+        guard confidence >= templates.leastConfidence?[definition.name] ?? Evidence.leastConfidence(evidence) else {
             return outcome(.withheld(reason: Evidence.gravestDoubt(evidence)), confidence, evidence)
         }
         return outcome(.segmented, confidence, evidence)

@@ -13,7 +13,7 @@ public struct TemplateSet: Codable, Sendable {
     public let structures: [StructureDefinition]
     /// By structure: the similarity that its points reach when supports are localised in each other.
     let typicalSimilarity: [String: Double]
-    /// By structure: the confidence below which a mask is withheld; where there is none, half.
+    /// By structure: the confidence below which a mask is withheld, fitted to validation; nil for what `Evidence` takes.
     let leastConfidence: [String: Double]?
     /// By structure: what intensities say, from all supports.
     let contrasts: [String: Contrast]
