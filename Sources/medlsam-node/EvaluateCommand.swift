@@ -35,9 +35,12 @@ struct EvaluateCommand: ParsableCommand {
         let configuration = try settings.configuration(), folders = EvaluationPlan.folders(in: URL(fileURLWithPath: cases))
         guard !folders.isEmpty else { throw CommandFailure(.noInput, "\(cases) holds no folder.") }
         let pool = supportCases.map { EvaluationPlan.folders(in: URL(fileURLWithPath: $0)) } ?? folders
+        let structures = try templateSet.map { try settings.templates().load($0).structures } ?? self.structures.map {
+            try JSONDecoder().decode([StructureDefinition].self, from: Data(contentsOf: URL(fileURLWithPath: $0)))
+        } ?? StructureDefinition.headNeck
         let plan = EvaluationPlan(
             cases: folders, supports: templateSet.map { .installed($0) } ?? .drawn(from: pool, count: supports, seeds: seeds), methods: methods,
-            structures: try structures.map { try JSONDecoder().decode([StructureDefinition].self, from: Data(contentsOf: URL(fileURLWithPath: $0))) } ?? StructureDefinition.headNeck,
+            structures: structures,
             names: try names.map { try StructureTable.load($0) }, specifications: ResultsOptions.specifications(Configuration.Results(.generic)),
             jobs: jobs, threads: threads > 0 ? threads : max(1, ProcessInfo.processInfo.activeProcessorCount / jobs), output: URL(fileURLWithPath: report))
         do { try FileManager.default.createDirectory(at: plan.output, withIntermediateDirectories: true) } catch {

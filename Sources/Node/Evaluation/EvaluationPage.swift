@@ -5,7 +5,8 @@ struct EvaluationPage {
     /// A case to look at.
     struct Picture {
         let caption: String
-        let png: [UInt8]
+        /// Nil where it could not be drawn.
+        let png: [UInt8]?
     }
 
     let report: EvaluationReport
@@ -111,8 +112,10 @@ struct EvaluationPage {
 
     private var worst: String {
         guard !pictures.isEmpty else { return "" }
-        return "<h2>Worst cases given out</h2><p>\(Plot.escaped(report.methods.first ?? "")): the clinician's contour in green, the node's in red, in the slice where they differ most.</p><div class=\"plots\">" + pictures.map {
-            "<figure><img alt=\"\(Plot.escaped($0.caption))\" src=\"data:image/png;base64,\(Data($0.png).base64EncodedString())\"><figcaption>\(Plot.escaped($0.caption))</figcaption></figure>"
+        return "<h2>Worst cases given out</h2><p>\(Plot.escaped(report.methods.first ?? "")): the clinician's contour in green, the node's in red, in the slice where they differ most.</p><div class=\"plots\">" + pictures.map { picture in
+            let caption = Plot.escaped(picture.caption)
+            let image = picture.png.map { "<img alt=\"\(caption)\" src=\"data:image/png;base64,\(Data($0).base64EncodedString())\">" } ?? ""
+            return "<figure>\(image)<figcaption>\(caption)</figcaption></figure>"
         }.joined(separator: "\n") + "</div>"
     }
 
