@@ -18,27 +18,33 @@ class Aside {
         thread.join();
     }
 
-    void run(std::function<void()> job) {
+    /// Returns what `wait` takes.
+    uint64_t run(std::function<void()> job) {
         if (!thread.joinable()) thread = std::thread([this] { loop(); });
+        uint64_t number;
         {
             const std::lock_guard<std::mutex> lock(mutex);
             jobs.push_back(std::move(job));
-            ++open;
+            number = ++given;
         }
         hasJob.notify_one();
+        return number;
     }
 
-    void waitForAll() {
+    /// Waits until that job is done.
+    void wait(uint64_t number) {
         std::unique_lock<std::mutex> lock(mutex);
-        areDone.wait(lock, [&] { return open == 0; });
+        isDone.wait(lock, [&] { return done >= number; });
     }
+    void waitForAll() { wait(given); }
 
   private:
     std::thread thread;
-    std::mutex mutex; // of all that follows
-    std::condition_variable hasJob, areDone;
+    uint64_t given = 0; // of the handing thread
+    std::mutex mutex;   // of all that follows
+    std::condition_variable hasJob, isDone;
     std::deque<std::function<void()>> jobs;
-    size_t open = 0; // jobs that are not done
+    uint64_t done = 0;
 
     void loop() {
         for (;;) {
@@ -53,9 +59,9 @@ class Aside {
             job();
             {
                 const std::lock_guard<std::mutex> lock(mutex);
-                if (--open > 0) continue;
+                ++done;
             }
-            areDone.notify_one();
+            isDone.notify_one();
         }
     }
 };
