@@ -144,7 +144,7 @@ struct SummarySheet {
         return [head] + contoured.segments.indices.map { index in
             let segment = contoured.segments[index], drawing = contoured.drawings[index]
             let names = canvas.lines(segment.name, size: size, width: at.state - at.name - 8)
-            let states = canvas.lines(drawing.absence ?? "segmented", size: size, width: at.volume - at.state - 55)
+            let states = canvas.lines(drawing.absence ?? (segment.isCutOff ? "segmented, cut off by the field of view" : "segmented"), size: size, width: at.volume - at.state - 55)
             let color = drawing.mask == nil ? Self.faint : Self.ink
             return Block(height: 12 * Double(max(names.count, states.count)) + 1) { canvas, y in
                 let box = Canvas.Rectangle(x: Self.margin, y: y + 2, width: 9, height: 8)
