@@ -78,9 +78,9 @@ public struct Contourer: Sendable {
     private static func segmenter(_ choice: SegmenterChoice, _ models: ContouringModels, _ templates: TemplateSet, _ threads: Int) throws -> any StructureSegmenter {
         switch choice {
         case .trained:
-            let known = try models.structures(of: .segmenterHN)
-            let others = templates.structures.allSatisfy { known.contains($0.name) } ? nil : try segmenter(.liteMedSAM, models, templates, threads)
-            return TrainedSegmenter(network: try models.graph("segment", of: .segmenterHN), structures: known, others: others, threads: threads)
+            let needsOthers = try models.segmenters(of: choice, templates).contains(.liteMedSAM)
+            return TrainedSegmenter(network: try models.graph("segment", of: .segmenterHN), structures: try models.structures(of: .segmenterHN),
+                                    others: needsOthers ? try segmenter(.liteMedSAM, models, templates, threads) : nil, threads: threads)
         case .liteMedSAM:
             return PromptedSegmenter(encoder: try models.graph("encoder", of: .liteMedSAM), decoder: try models.graph("decoder", of: .liteMedSAM),
                                      joining: .withShapes(templates.contrasts), threads: threads)

@@ -60,7 +60,7 @@ struct TrainedSegmenter: StructureSegmenter {
         let values = working.values(from: corner, size: Self.window)
         let plain = try likely(values)
         let mirrored = try likely(Self.mirror(values)).map(Self.mirror)
-        return (plain, structures.map { mirrored[structures.firstIndex(of: Self.opposite($0)) ?? structures.firstIndex(of: $0)!] })
+        return (plain, structures.enumerated().map { n, name in mirrored[structures.firstIndex(of: Self.opposite(name)) ?? n] })
     }
 
     private func likely(_ values: [Float]) throws -> [[Float]] {

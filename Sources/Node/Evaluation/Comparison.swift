@@ -21,12 +21,7 @@ struct Comparison {
     }
 
     private func score(_ extent: StructureScore.Extent) -> StructureScore {
-        let (state, reason): (JobReport.Structure.State, String?) =
-            switch outcome.state {
-            case .segmented: (.segmented, nil)
-            case .notInFieldOfView: (.notInFieldOfView, nil)
-            case .withheld(let reason): (.withheld, reason)
-            }
+        let (state, reason) = outcome.state.reported
         let truth = Bounds(of: drawn)!, step = 2 * drawn.geometry.halfVoxelLPS
         var found = givenOut ?? outcome.withheldMask, box = outcome.boxLPS
         if extent == .contouredSlices {

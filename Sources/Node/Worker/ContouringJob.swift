@@ -117,15 +117,21 @@ extension CodedConcept {
     init(_ code: Code) { self.init(value: code.value, scheme: code.scheme, meaning: code.meaning) }
 }
 
+extension StructureState {
+    /// As reports say it, with the reason for withholding.
+    var reported: (state: JobReport.Structure.State, reason: String?) {
+        switch self {
+        case .segmented: (.segmented, nil)
+        case .notInFieldOfView: (.notInFieldOfView, nil)
+        case .withheld(let reason): (.withheld, reason)
+        }
+    }
+}
+
 extension JobReport.Structure {
     /// Volumes are those of the source's own slices, each as thick as it stands for.
     init(_ outcome: StructureOutcome, _ series: CTSeries) throws {
-        let (state, reason): (State, String?) =
-            switch outcome.state {
-            case .segmented: (.segmented, nil)
-            case .notInFieldOfView: (.notInFieldOfView, nil)
-            case .withheld(let reason): (.withheld, reason)
-            }
+        let (state, reason) = outcome.state.reported
         self.init(
             name: outcome.definition.name, state: state, reason: reason, confidence: outcome.confidence,
             evidence: Dictionary(uniqueKeysWithValues: outcome.evidence.map { ($0.key.rawValue, ($0.value * 1000).rounded() / 1000) }),
