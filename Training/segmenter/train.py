@@ -21,7 +21,7 @@ from medlam.data import STRUCTURES
 from medlam.train import export, follow
 from segmenter.data import load
 from segmenter.examples import CROP, Examples
-from segmenter.network import Segmenter
+from segmenter.network import WIDTHS, Segmenter
 
 AVERAGING = 0.998
 """Decay a step of the averaged weights, which are what is exported."""
@@ -97,11 +97,12 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--widths", type=int, nargs=len(WIDTHS), default=WIDTHS, help="channels a level")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     train, validation = load(options.cache / "segmenter-train.pt.xz"), load(options.cache / "segmenter-validation.pt.xz")
-    network, average = Segmenter(), Segmenter()
+    network, average = Segmenter(options.widths), Segmenter(options.widths)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-3)
     done, minutes = 0, 0.0
     if options.resume:
