@@ -29,6 +29,10 @@ extension Configuration {
         public var deliveredDays: Double?
         /// After a series was found to make no result.
         public var notContouredDays: Double?
+        /// After a series' job failed for good.
+        public var failedDays: Double?
+        /// After a series was quarantined, or a person last decided about it.
+        public var quarantinedDays: Double?
     }
 
     /// What becomes of an instance whose SOP Instance UID is known with other content.
@@ -48,6 +52,8 @@ extension Configuration {
             let days = section.number(name, 0...1e5, default: 0)
             return days == 0 ? nil : days
         }
-        return Retention(deliveredDays: days("deliveredDays"), notContouredDays: days("notContouredDays"))
+        return Retention(
+            deliveredDays: days("deliveredDays"), notContouredDays: days("notContouredDays"), failedDays: days("failedDays"),
+            quarantinedDays: days("quarantinedDays"))
     }
 }

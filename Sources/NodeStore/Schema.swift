@@ -9,6 +9,7 @@ enum Schema {
         migrator.registerMigration("3 evidence") { try $0.execute(sql: evidence) }
         migrator.registerMigration("4 keeping") { try $0.execute(sql: keeping) }
         migrator.registerMigration("5 objects") { try $0.execute(sql: objects) }
+        migrator.registerMigration("6 retention") { try $0.execute(sql: retention) }
         return migrator
     }
 

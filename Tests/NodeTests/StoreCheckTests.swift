@@ -114,21 +114,26 @@ private struct Kept {
 @Suite struct KeepingServiceTests {
     private let kept: Kept
     private let service: KeepingService
+    private let begun = ContinuousClock.now
 
     init() throws {
         kept = try Kept()
         service = KeepingService(
-            store: kept.store, folder: kept.folder, watch: kept.receiver.bench.watch, rule: RetentionRule(delivered: 86400, notContoured: nil),
+            store: kept.store, folder: kept.folder, watch: kept.receiver.bench.watch, rule: RetentionRule([.delivered: 86400]),
             logger: kept.receiver.bench.logger)
     }
 
+    /// Lets the service look so many days after its start.
+    private func look(after days: Double = 0, at now: Date = Date()) throws { _ = try service.keep(at: now, steady: begun + .seconds(days * 86400)) }
+
     @Test func filesGoAndRowsSayWhenAndWhy() throws {
-        _ = try service.keep(at: Date() + 2 * 86400)
+        try look(after: 2)
         #expect(try kept.receiver.kept().count == 5, "not contoured yet")
         try kept.delivered()
-        _ = try service.keep(at: Date() + 0.9 * 86400)
+        try look(after: 3)
+        try look(after: 3.9)
         #expect(try kept.receiver.kept().count == 5, "not old enough")
-        _ = try service.keep(at: Date() + 2 * 86400)
+        try look(after: 4.1)
         #expect(try kept.receiver.kept().isEmpty)
         #expect(try FileManager.default.contentsOfDirectory(atPath: kept.folder.results.path).isEmpty)
         let report = try kept.report()
@@ -145,7 +150,8 @@ private struct Kept {
     @Test func aDeletionThatBrokeOffIsFinishedAtTheNextStart() throws {
         try kept.delivered()
         // The rows are marked; then the node is killed.
-        #expect(try kept.store.delete(by: RetentionRule(delivered: 0, notContoured: nil), at: Date() + 1)?.files.count == 5)
+        try kept.store.noteUnneeded(at: 0)
+        #expect(try kept.store.delete(by: RetentionRule([.delivered: 0]), at: 1, now: Date())?.files.count == 5)
         #expect(try kept.report().findings.allSatisfy { $0.problem == .notDeleted })
         _ = try open(kept.folder, creating: true, logger: kept.receiver.bench.logger)
         #expect(try kept.receiver.kept().isEmpty)
@@ -153,11 +159,34 @@ private struct Kept {
         #expect(try kept.report().findings.isEmpty)
     }
 
+    @Test(arguments: [-365, 365]) func aWallClockThatIsSetDeletesNothingAndKeepsNothingForLonger(jump: Double) throws {
+        try kept.delivered()
+        try look()
+        try look(after: 0.5, at: Date() + jump * 86400)
+        #expect(try kept.receiver.kept().count == 5)
+        try look(after: 1.1, at: Date() + jump * 86400)
+        #expect(try kept.receiver.kept().isEmpty)
+    }
+
+    @Test func serviceIsCountedOverTheRunsOfANode() throws {
+        try kept.delivered()
+        try look()
+        try look(after: 0.6)
+        let bench = kept.receiver.bench
+        let next = KeepingService(store: kept.store, folder: kept.folder, watch: bench.watch, rule: RetentionRule([.delivered: 86400]), logger: bench.logger)
+        _ = try next.keep(at: Date() + 999 * 86400, steady: begun)
+        _ = try next.keep(at: Date(), steady: begun + .seconds(0.3 * 86400))
+        #expect(try kept.receiver.kept().count == 5)
+        _ = try next.keep(at: Date(), steady: begun + .seconds(0.5 * 86400))
+        #expect(try kept.receiver.kept().isEmpty)
+    }
+
     @Test func nothingIsDeletedInAFolderThatIsNotTheNodes() throws {
         try kept.delivered()
         let root = kept.folder.root
         try FileManager.default.moveItem(at: root, to: root.appendingPathExtension("away"))
-        _ = try service.keep(at: Date() + 9 * 86400)
+        try look()
+        try look(after: 9)
         try FileManager.default.moveItem(at: root.appendingPathExtension("away"), to: root)
         #expect(try kept.receiver.kept().count == 5)
     }

@@ -3,6 +3,7 @@ import Logging
 import NodeConfiguration
 import NodeStore
 import ServiceLifecycle
+import Synchronization
 
 /// Watches the data folder, and deletes what retention gives free.
 struct KeepingService: Service {
@@ -12,6 +13,11 @@ struct KeepingService: Service {
     let rule: RetentionRule
     let alarm = Alarm()
     let logger: Logger
+    private let service = ServiceTime()
+
+    init(store: Store, folder: DataFolder, watch: FolderWatch, rule: RetentionRule, logger: Logger) {
+        (self.store, self.folder, self.watch, self.rule, self.logger) = (store, folder, watch, rule, logger)
+    }
 
     /// Series deleted before the loop looks round again.
     private static let batch = 100
@@ -33,11 +39,13 @@ struct KeepingService: Service {
         }
     }
 
-    /// Looks once; returns when to look again at the latest.
-    func keep(at now: Date) throws -> Date? {
+    /// Looks once; returns when to look again at the latest. `now` and `steady` are the same moment.
+    func keep(at now: Date, steady: ContinuousClock.Instant = .now) throws -> Date? {
         guard watch.admission().folder else { return nil }
+        let seconds = try service.seconds(at: steady, of: store)
+        try store.noteUnneeded(at: seconds)
         for _ in 0..<Self.batch {
-            guard let deletion = try store.delete(by: rule, at: now) else { return nil }
+            guard let deletion = try store.delete(by: rule, at: seconds, now: now) else { return nil }
             do {
                 try folder.remove(deletion.files, folders: deletion.folders)
                 logger.info("Deleted \(deletion.files.count) files of series \(deletion.seriesInstanceUID). \(deletion.reason)")
@@ -47,9 +55,28 @@ struct KeepingService: Service {
     }
 }
 
+/// For how long nodes have worked on a data folder, by a clock that runs with the machine and that nobody sets.
+private final class ServiceTime: Sendable {
+    private let start = Mutex<(seconds: TimeInterval, instant: ContinuousClock.Instant)?>(nil)
+
+    /// Seconds of all runs at an instant of this one.
+    func seconds(at instant: ContinuousClock.Instant, of store: Store) throws -> TimeInterval {
+        let start = try start.withLock { start in
+            let known = try start ?? (store.serviceSeconds(), instant)
+            start = known
+            return known
+        }
+        return start.seconds + start.instant.duration(to: instant) / .seconds(1)
+    }
+}
+
 extension RetentionRule {
     init(_ settings: Configuration.Retention) {
-        self.init(delivered: settings.deliveredDays.map { $0 * 86400 }, notContoured: settings.notContouredDays.map { $0 * 86400 })
+        let days: [Case: Double?] = [
+            .delivered: settings.deliveredDays, .notContoured: settings.notContouredDays, .failed: settings.failedDays,
+            .quarantined: settings.quarantinedDays,
+        ]
+        self.init(days.compactMapValues { $0.map { $0 * 86400 } })
     }
 }
 
