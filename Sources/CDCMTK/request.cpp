@@ -73,6 +73,7 @@ bool userInformation(size_t type, Bytes value) {
         const Bytes passcode = field(value);
         return !value.broken && value.left == 0 && kind >= 1 && kind <= 5 && (kind == 2 || passcode.left == 0);
     }
+    case 0x59: return false; // an answer's user identity
     default: return true;
     }
 }
@@ -84,12 +85,17 @@ bool request::isWhole(const uint8_t *pdu, size_t length) {
     bytes.take(2);
     if (bytes.number(4) != bytes.left) return false;
     bytes.take(68); // protocol version, titles, reserved
-    return !bytes.broken && items(bytes, [](size_t type, Bytes value) {
+    size_t identities = 0;
+    return !bytes.broken && items(bytes, [&](size_t type, Bytes value) {
         switch (type) {
         case 0x10: return isUID(value);
         case 0x20: return presentationContext(value);
         case 0x21: return false; // an answer's presentation context
-        case 0x50: return items(value, userInformation);
+        case 0x50:
+            return items(value, [&](size_t kind, Bytes item) {
+                identities += kind == 0x58;
+                return identities <= 1 && userInformation(kind, item);
+            });
         default: return true;
         }
     });

@@ -34,7 +34,8 @@ final class Alarm: Sendable {
 
     /// Replaces the time set before.
     private func ring(at date: Date) {
-        let delay = Duration.seconds(max(0, date.timeIntervalSinceNow))
+        // Not for longer, though the clock is set at this moment.
+        let delay = Duration.seconds(min(max(0, date.timeIntervalSinceNow), Self.longestSleep))
         timer.withLock { timer in
             timer?.cancel()
             timer = Task { [continuation] in

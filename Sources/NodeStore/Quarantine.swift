@@ -62,7 +62,7 @@ extension Store {
         }
     }
 
-    /// Notes that a series stays apart for good: nothing of it is contoured or deleted. A later `release` is still possible.
+    /// Notes that a series stays apart for good: nothing of it is contoured. A later `release` is still possible while retention leaves it.
     public func keepApart(series id: Int64, who: String, why: String, at now: Date) throws {
         try groupCommit { db in try Self.decide(.keptApart, series: id, who: who, why: why, at: now, in: db) }
     }

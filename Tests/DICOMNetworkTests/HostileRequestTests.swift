@@ -11,6 +11,8 @@ import Testing
             RawPeer.item(0x54, [0, 40] + Array("1.2".utf8) + [1, 1]), // role selection with a longer UID than there is
             RawPeer.item(0x58, [9, 0, 0, 1, 65, 0, 0]), // no such user identity
             RawPeer.item(0x58, [1, 0, 0, 1, 65, 0, 1, 66]), // a passcode that its kind has not
+            RawPeer.item(0x58, [1, 0, 0, 1, 65, 0, 0]) + RawPeer.item(0x58, [1, 0, 0, 1, 66, 0, 0]), // two users
+            RawPeer.item(0x59, [0, 0]), // an answer's user identity
         ]
         try withSCP(try Recorder()) { port in
             for (index, lie) in lies.enumerated() {

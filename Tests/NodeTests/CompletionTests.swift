@@ -138,7 +138,6 @@ private let times = CompletionRule.Times(idle: 5, gap: 120, missing: 600)
     @Test func aSeriesThatIsNewAtALaterLookHasStirredSinceTheLookBefore() {
         let quiet = QuietTimes()
         quiet.keep([]) // the run's first look
-        quiet.keep([1])
         #expect(quiet.seconds(series(arrival: arrival, end: arrival), at: .now, wallNow: arrival + 365 * 86_400) == 0)
     }
 

@@ -73,12 +73,26 @@ private let destinations = """
         #expect(try bench.store.pendingDeliveries(to: "a").isEmpty)
     }
 
+    @Test func aClockThatIsSetGivesNoDeliveryUp() throws {
+        let bench = try bench(), destination = bench.configuration.destinations[0], begun = ContinuousClock.now, year = 365 * 86400.0
+        let down = service(bench) { _, _, _, _ in throw POSIXError(.ECONNREFUSED) }
+        _ = try down.deliver(to: destination, at: Date(), steady: begun)
+        _ = try down.deliver(to: destination, at: Date() + year, steady: begun + .seconds(60))
+        let waiting = try bench.store.pendingDeliveries(to: "a")
+        #expect(waiting.count == 2 && waiting.allSatisfy { $0.attempts == 2 })
+        // An hour of waiting is the end, whatever the clock says: this run began an hour ago.
+        let late = service(bench) { _, _, _, _ in throw POSIXError(.ECONNREFUSED) }
+        _ = try late.deliver(to: destination, at: Date(), steady: .now - .seconds(3601))
+        _ = try late.deliver(to: destination, at: Date() + year, steady: .now)
+        #expect(try bench.store.job(1).deliveries.filter { $0.destination == "a" }.map(\.state) == [.failed, .failed])
+    }
+
     @Test func waitsDoubleUpToTheLongestAndEndAtLast() throws {
         let bench = try bench()
         let now = Date()
         func outcome(attempts: Int, age: TimeInterval = 0) -> DeliveryOutcome {
             DeliveryService.outcome(
-                of: .notSent(reason: "No answer."), attempts: attempts, since: now - age, by: bench.configuration.delivery, at: now, jitter: 1)
+                of: .notSent(reason: "No answer."), attempts: attempts, age: age, by: bench.configuration.delivery, at: now, jitter: 1)
         }
         let waits = (0..<5).map { attempts -> Double in
             guard case .postponed(let until, _, _) = outcome(attempts: attempts) else { return -1 }

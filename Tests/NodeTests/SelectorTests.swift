@@ -54,6 +54,13 @@ private struct Study {
         return try service.completeSeries(at: now)?.timeIntervalSince(start)
     }
 
+    /// A node that runs on while the wall clock is set; lets it look so many seconds after the start, at that time by the wall clock.
+    func running() -> (_ seconds: Double, _ now: Date) throws -> TimeInterval? {
+        let service = AssemblyService(store: store, configuration: bench.configuration, alarm: Alarm(), queued: {}, logger: bench.logger)
+        let begun = ContinuousClock.now
+        return { seconds, now in try service.completeSeries(at: now, steady: begun + .seconds(seconds))?.timeIntervalSince(now) }
+    }
+
     /// The newest job of a series, with why it was selected or not.
     func job(_ name: String) throws -> (summary: JobSummary, selection: SelectionRecord)? {
         let uid = Phantom(name: name).seriesInstanceUID.string
@@ -156,6 +163,20 @@ private struct Study {
         try study.arrive("endless", thickness: 1, slices: 0..<6, ends: false, at: start + 10)
         #expect(try study.look(at: start + 100) == 606, "600 s after the first was complete")
         #expect(try study.look(at: start + 606) == nil)
+        #expect(try study.job("thick")?.summary.state == .queued)
+    }
+
+    @Test(arguments: [-365.0, 365], ["quiet", "arriving"]) func aClockThatIsSetNeitherHoldsTheChoiceUpNorHastensIt(jump: Double, what: String) throws {
+        let study = try Study(), look = study.running(), other = start + jump * 86400
+        _ = try look(0, start)
+        try study.arrive("thick", at: start + 1)
+        if what == "arriving" { try study.arrive("endless", thickness: 1, slices: 0..<6, ends: false, at: start + 1) }
+        #expect(try look(1, start + 1) == 5)
+        let wait = what == "quiet" ? 55.0 : 600
+        #expect(try look(6, start + 6) == wait, "quiet since the last arrival, or the longest wait")
+        #expect(try look(16, other + 16) == wait - 10)
+        #expect(try study.store.jobs().isEmpty)
+        _ = try look(6 + wait, other + 6 + wait)
         #expect(try study.job("thick")?.summary.state == .queued)
     }
 

@@ -171,7 +171,8 @@ final class StorageCommitment: MessageService {
     func record(_ answer: DeliveryService.Answer, for commitment: Commitment) throws {
         let now = Date()
         let outcome = DeliveryService.outcome(
-            of: answer, attempts: commitment.attempts, since: commitment.created, by: configuration.delivery, at: now, jitter: .random(in: 0.8...1.2))
+            of: answer, attempts: commitment.attempts, age: now.timeIntervalSince(commitment.created), by: configuration.delivery, at: now,
+            jitter: .random(in: 0.8...1.2))
         if case .postponed = outcome {} else { _ = progress.withLock { $0.triedOn.removeValue(forKey: commitment.id) } }
         switch outcome {
         case .sent: logger.info("Commitment \(commitment.id): \(commitment.requester) has the report.")

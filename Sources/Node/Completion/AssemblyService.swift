@@ -16,6 +16,7 @@ struct AssemblyService: Service {
     let queued: @Sendable () -> Void
     let logger: Logger
     private let quiet = QuietTimes()
+    private let contests = ContestTimes()
 
     init(
         store: Store, configuration: Configuration, alarm: Alarm, inquiries: SourceInquiries? = nil, queued: @escaping @Sendable () -> Void,
@@ -39,8 +40,9 @@ struct AssemblyService: Service {
         let rule = CompletionRule(times: .init(idle: times.idleSeconds, gap: times.gapSeconds, missing: times.missingSeconds))
         let selector = Selector(store: store, configuration: configuration, logger: logger)
         var next: Double?
+        // How long what is closed now had been quiet.
+        var closedQuiet = Double.infinity
         let inProgress = try store.seriesInProgress()
-        quiet.keep(inProgress.map(\.id))
         inquiries.keep(inProgress.map(\.id))
         for series in inProgress {
             let decision = try rule.decide(
@@ -50,12 +52,17 @@ struct AssemblyService: Service {
             case .wait(seconds: nil): break
             case .wait(seconds: let seconds?): next = min(next ?? seconds, seconds)
             case .complete(let evidence):
+                closedQuiet = min(closedQuiet, evidence.quietSeconds)
                 if try selector.close(series, evidence: evidence, at: now) { queued() }
             }
         }
-        let choice = try selector.choose(at: now)
+        quiet.keep(inProgress.map(\.id))
+        let choice = try selector.choose(at: now) {
+            contests.seconds(since: $1, of: $0, signs: $1, at: steady, wallNow: now, atMost: closedQuiet.isFinite ? closedQuiet : 0)
+        }
+        contests.keep(choice.open)
         if choice.queued { queued() }
-        return [next.map { now + $0 }, choice.next].compactMap { $0 }.min()
+        return [next, choice.next].compactMap { $0 }.min().map { now + $0 }
     }
 
     private func stack(of series: Int64) throws -> (instances: Int, gap: String?) {

@@ -27,6 +27,8 @@ struct DeliveryService: Service {
     /// One a destination; rung when a job ended.
     let alarms: [Alarm]
     let logger: Logger
+    /// Since when deliveries wait, of all destinations.
+    private let ages = SteadyTimes<Int64, Date>()
 
     func run() async throws {
         await withDiscardingTaskGroup { group in
@@ -41,8 +43,13 @@ struct DeliveryService: Service {
     }
 
     /// Tries all that is due for a destination over one association; returns when the next is due. Blocks.
-    func deliver(to destination: Configuration.Destination, at now: Date) throws -> Date? {
-        let due = try store.pendingDeliveries(to: destination.name).filter { configuration.delivery.isDue($0.nextAttempt, at: now) }
+    ///
+    /// `now` and `steady` are the same moment.
+    func deliver(to destination: Configuration.Destination, at now: Date, steady: ContinuousClock.Instant = .now) throws -> Date? {
+        let pending = try store.pendingDeliveries()
+        for one in pending { _ = age(of: one, at: now, steady) }
+        ages.keep(pending.map(\.id))
+        let due = pending.filter { $0.destination == destination.name && configuration.delivery.isDue($0.nextAttempt, at: now) }
         if !due.isEmpty {
             var batch = try DeliveryBatch(due, to: destination.name, in: store), answers: [Int: Result<Void, any Error>] = [:]
             let deliveries = batch.deliveries
@@ -65,10 +72,15 @@ struct DeliveryService: Service {
         return try store.pendingDeliveries(to: destination.name).first?.nextAttempt
     }
 
+    /// Seconds that a delivery has waited since it was made, or retried by a person.
+    private func age(of delivery: Delivery, at now: Date, _ steady: ContinuousClock.Instant) -> Double {
+        ages.seconds(since: delivery.created, of: delivery.id, signs: delivery.created, at: steady, wallNow: now)
+    }
+
     private func record(_ delivery: Delivery, _ answer: Answer, to destination: Configuration.Destination, jitter: Double) throws {
         let now = Date()
         let outcome = Self.outcome(
-            of: answer, attempts: delivery.attempts, since: delivery.created, by: configuration.delivery, at: now, jitter: jitter)
+            of: answer, attempts: delivery.attempts, age: age(of: delivery, at: now, .now), by: configuration.delivery, at: now, jitter: jitter)
         let object = "\(delivery.sopInstanceUID) to \(destination.name)"
         switch outcome {
         case .sent(_, let note): logger.info("Sent \(object)\(note.map { " (\($0))" } ?? "").")
@@ -81,7 +93,7 @@ struct DeliveryService: Service {
     /// What an answer means: success and warnings (PS3.4 table B.2-1) are delivered, all else is tried again, each time after twice
     /// the wait, until it is given up.
     static func outcome(
-        of answer: Answer, attempts: Int, since created: Date, by rules: Configuration.DeliveryRules, at now: Date, jitter: Double
+        of answer: Answer, attempts: Int, age: Double, by rules: Configuration.DeliveryRules, at now: Date, jitter: Double
     ) -> DeliveryOutcome {
         let status: UInt16?
         let reason: String
@@ -91,7 +103,7 @@ struct DeliveryService: Service {
         case .status(let answer): (status, reason) = (answer.rawValue, "the peer answered status \(answer).")
         case .notSent(let why): (status, reason) = (nil, why)
         }
-        guard now < created + rules.giveUpAfterHours * 3600 else { return .failed(status: status, reason: reason) }
+        guard age < rules.giveUpAfterHours * 3600 else { return .failed(status: status, reason: reason) }
         // Beyond 2^30 any first wait is over the longest.
         let wait = min(rules.longestRetrySeconds, rules.firstRetrySeconds * Double(1 << min(attempts, 30)))
         return .postponed(until: now + wait * jitter, status: status, reason: reason)

@@ -15,10 +15,6 @@ struct KeepingService: Service {
     let logger: Logger
     private let service = ServiceTime()
 
-    init(store: Store, folder: DataFolder, watch: FolderWatch, rule: RetentionRule, logger: Logger) {
-        (self.store, self.folder, self.watch, self.rule, self.logger) = (store, folder, watch, rule, logger)
-    }
-
     /// Series deleted before the loop looks round again.
     private static let batch = 100
 
@@ -29,7 +25,7 @@ struct KeepingService: Service {
             group.addTask {
                 await alarm.answer("keeping", logger: logger) {
                     do { try watch.demandOpenDatabase() } catch { failed.yield(error) }
-                    return try keep(at: Date())
+                    return service.isDue(at: .now) ? try keep(at: Date()) : nil
                 }
                 failed.finish()
             }
@@ -45,7 +41,10 @@ struct KeepingService: Service {
         let seconds = try service.seconds(at: steady, of: store)
         try store.noteUnneeded(at: seconds)
         for _ in 0..<Self.batch {
-            guard let deletion = try store.delete(by: rule, at: seconds, now: now) else { return nil }
+            guard let deletion = try store.delete(by: rule, at: seconds, now: now) else {
+                service.rest(from: steady)
+                return nil
+            }
             do {
                 try folder.remove(deletion.files, folders: deletion.folders)
                 logger.info("Deleted \(deletion.files.count) files of series \(deletion.seriesInstanceUID). \(deletion.reason)")
@@ -57,7 +56,16 @@ struct KeepingService: Service {
 
 /// For how long nodes have worked on a data folder, by a clock that runs with the machine and that nobody sets.
 private final class ServiceTime: Sendable {
+    /// Retention counts days; to look through a hundred thousand series takes a second.
+    private static let rest = Duration.seconds(600)
+
+    private let next = Mutex<ContinuousClock.Instant?>(nil)
     private let start = Mutex<(seconds: TimeInterval, instant: ContinuousClock.Instant)?>(nil)
+
+    /// Whether it is time to look for what nothing needs any more.
+    func isDue(at instant: ContinuousClock.Instant) -> Bool { next.withLock { $0.map { $0 <= instant } ?? true } }
+
+    func rest(from instant: ContinuousClock.Instant) { next.withLock { $0 = instant + Self.rest } }
 
     /// Seconds of all runs at an instant of this one.
     func seconds(at instant: ContinuousClock.Instant, of store: Store) throws -> TimeInterval {

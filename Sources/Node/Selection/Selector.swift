@@ -38,24 +38,32 @@ struct Selector {
 
     // MARK: The best of several
 
-    /// Makes the choices that are due; returns whether a job was queued, and when the next choice is due if nothing arrives before.
-    func choose(at now: Date) throws -> (queued: Bool, next: Date?) {
-        var queued = false
-        var next: Date?
+    /// What a choice waits for: so long after the first series was complete, or after the latest arrival in the study.
+    enum Wait: Hashable { case complete(contest: String), arrival(contest: String) }
+
+    /// Makes the choices that are due; returns whether a job was queued, in how many seconds the next choice is due if nothing arrives
+    /// before, and what is waited for.
+    ///
+    /// `age`: how many seconds ago that was, which happened at that time by the wall clock.
+    func choose(at now: Date, age: (Wait, Date) -> Double) throws -> (queued: Bool, next: Double?, open: [Wait]) {
+        var queued = false, next: Double?, open: [Wait] = []
         for contest in try store.openContests() {
             let entries = try contest.candidates.map { (row: $0, facts: try NodeJSON.decode(Candidate.self, from: $0.facts)) }
             let waiting = entries.filter { $0.row.state == .waiting }
             guard let first = waiting.first else { continue }
+            let complete = Wait.complete(contest: contest.name), arrival = Wait.arrival(contest: contest.name)
+            open += [complete, arrival]
+            let longest = first.facts.waitSeconds - age(complete, first.row.since)
+            let quiet = first.facts.quietSeconds - age(arrival, contest.lastArrival)
             let former = entries.first { $0.row.state == .chosen }
-            let latest = first.row.since + first.facts.waitSeconds
-            let due = former != nil ? now : contest.isArriving ? latest : min(latest, contest.lastArrival + first.facts.quietSeconds)
-            guard now >= due else {
-                next = min(next ?? due, due)
+            let wait = former != nil ? 0 : contest.isArriving ? longest : min(longest, quiet)
+            guard wait <= 0 else {
+                next = min(next ?? wait, wait)
                 continue
             }
             queued = try choose(among: waiting, former: former, at: now) || queued
         }
-        return (queued, next)
+        return (queued, next, open)
     }
 
     private typealias Entry = (row: CandidateRow, facts: Candidate)
