@@ -92,7 +92,7 @@ func regularFiles(in path: String) throws -> [String] {
         throw CommandFailure(.noInput, "\(path) is not there.")
     }
     guard isFolder.boolValue else { return [path] }
-    return try FileManager.default.subpathsOfDirectory(atPath: path).sorted().map { path + "/" + $0 }.filter {
+    return try FileManager.default.subpathsOfDirectory(atPath: URL(fileURLWithPath: path).resolvingSymlinksInPath().path).sorted().map { path + "/" + $0 }.filter {
         try URL(fileURLWithPath: $0).resourceValues(forKeys: [.isRegularFileKey]).isRegularFile == true
     }
 }

@@ -62,6 +62,15 @@ private let hasRealData = Places.hasSharedData && FileManager.default.isExecutab
         }
     }
 
+    @Test func aFolderNamedByASymbolicLinkHoldsWhatItPointsTo() throws {
+        let folder = dicom.appending(path: "abdomen"), link = FileManager.default.temporaryDirectory.appending(path: "link-\(UUID())")
+        try FileManager.default.createSymbolicLink(at: link, withDestinationURL: folder)
+        defer { try? FileManager.default.removeItem(at: link) }
+        func names(_ folder: URL) throws -> [Substring] { try CTSeries.dicomFiles(in: folder.path).map { $0.dropFirst(folder.path.count) } }
+        let found = try names(link), expected = try names(folder)
+        #expect(found == expected && !found.isEmpty)
+    }
+
     @Test func anAbdomenBecomesTheVolumeThatPydicomReads() throws {
         let folder = dicom.appending(path: "abdomen").path
         let series = try CTSeries.read(paths: try CTSeries.dicomFiles(in: folder))

@@ -151,7 +151,9 @@ public struct CTSeries: Sendable {
 
     /// The files under a folder that bear the DICOM prefix (PS3.10 7.1), sorted by path.
     public static func dicomFiles(in folder: String) throws -> [String] {
-        try FileManager.default.subpathsOfDirectory(atPath: folder).sorted().map { folder + "/" + $0 }.filter { path in
+        // A folder named by a symbolic link is gone into as well; links below it are not followed.
+        let real = URL(fileURLWithPath: folder).resolvingSymlinksInPath().path
+        return try FileManager.default.subpathsOfDirectory(atPath: real).sorted().map { folder + "/" + $0 }.filter { path in
             var isFolder: ObjCBool = false
             guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue,
                   let file = FileHandle(forReadingAtPath: path) else { return false }
