@@ -4,7 +4,7 @@ import ImagingGeometry
 /// What localisation needs to know of the support patients: latent positions, features and shapes.
 public struct TemplateSet: Codable, Sendable {
     public let name: String
-    public let version: Int
+    public private(set) var version: Int
     /// Where the support patients come from and under which licence.
     public let provenance: String
     /// SHA-256 of the MedLAM weights that made it; no others can read its positions and features.
@@ -13,8 +13,8 @@ public struct TemplateSet: Codable, Sendable {
     public let structures: [StructureDefinition]
     /// By structure: the similarity that its points reach when supports are localised in each other.
     let typicalSimilarity: [String: Double]
-    /// By structure: the confidence below which a mask is withheld, fitted to validation; nil for what `Evidence` takes.
-    let leastConfidence: [String: Double]?
+    /// By structure: the confidence, 0 to 1, below which a mask is withheld; nil, or no entry, for what the method takes.
+    public private(set) var leastConfidence: [String: Double]?
     /// By structure: what intensities say, from all supports.
     let contrasts: [String: Contrast]
     /// Each support patient's structures by name; a patient may lack some.
@@ -37,6 +37,7 @@ public struct TemplateSet: Codable, Sendable {
         if let lonely = structures.first(where: { structure in supports.allSatisfy { $0[structure.name] == nil } }) {
             throw MedLSAMError(.templateSetUnreadable, "Template set \(name) has no support of its structure \(lonely.name).")
         }
+        try Self.check(leastConfidence ?? [:], of: known, name)
         guard scenes == nil || scenes?.count == supports.count else { throw MedLSAMError(.templateSetUnreadable, "Template set \(name) has not one scene a support.") }
     }
 
@@ -53,6 +54,23 @@ public struct TemplateSet: Codable, Sendable {
         self.contrasts = contrasts
         self.supports = supports
         self.scenes = scenes
+    }
+
+    /// The next version of the set, which withholds these structures' masks below these confidences (0 to 1); throws `templateSetUnreadable`
+    /// for one that it does not know or that is no confidence.
+    public func withholding(below confidences: [String: Double]) throws -> TemplateSet {
+        try Self.check(confidences, of: Set(structures.map(\.name)), name)
+        var next = self
+        next.version += 1
+        next.leastConfidence = (leastConfidence ?? [:]).merging(confidences) { $1 }
+        return next
+    }
+
+    private static func check(_ confidences: [String: Double], of known: Set<String>, _ name: String) throws {
+        if let wrong = confidences.sorted(by: { $0.key < $1.key }).first(where: { !known.contains($0.key) || !(0...1).contains($0.value) }) {
+            throw MedLSAMError(.templateSetUnreadable, "Template set \(name) cannot withhold \(wrong.key) below \(wrong.value): "
+                + (known.contains(wrong.key) ? "a confidence lies between 0 and 1." : "it is none of its structures."))
+        }
     }
 
     /// Throws `templateSetLacks` when the set holds nothing that a localiser can work with.

@@ -5,7 +5,7 @@ import Node
 
 struct TemplateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "template", abstract: "What the node can look for.", subcommands: [List.self, Show.self, Build.self])
+        commandName: "template", abstract: "What the node can look for.", subcommands: [List.self, Show.self, Build.self, Withhold.self])
 
     /// A template set as `--json` prints it.
     private struct Line: Encodable {
@@ -13,6 +13,7 @@ struct TemplateCommand: ParsableCommand {
         let version: Int
         let provenance, medlamDigest: String
         let structures: [StructureDefinition]
+        let leastConfidence: [String: Double]?
 
         init(_ set: TemplateSet) {
             name = set.name
@@ -20,6 +21,7 @@ struct TemplateCommand: ParsableCommand {
             provenance = set.provenance
             medlamDigest = set.medlamDigest
             structures = set.structures
+            leastConfidence = set.leastConfidence
         }
     }
 
@@ -49,9 +51,9 @@ struct TemplateCommand: ParsableCommand {
             if form.json { return try Terminal.print(json: Line(set)) }
             print("\(set.name) version \(set.version), made with MedLAM weights \(set.medlamDigest)")
             print(set.provenance)
-            Terminal.print(["STRUCTURE", "CODE", "MEANING", "SIDE", "COLOUR"], set.structures.map {
+            Terminal.print(["STRUCTURE", "CODE", "MEANING", "SIDE", "COLOUR", "WITHHELD BELOW"], set.structures.map {
                 [$0.name, "\($0.type.scheme) \($0.type.value)", $0.type.meaning, $0.laterality?.meaning ?? "",
-                 "\($0.color.x) \($0.color.y) \($0.color.z)"]
+                 "\($0.color.x) \($0.color.y) \($0.color.z)", set.leastConfidence?[$0.name].map { String($0) } ?? ""]
             })
         }
     }
@@ -86,14 +88,38 @@ struct TemplateCommand: ParsableCommand {
             let threads = ProcessInfo.processInfo.activeProcessorCount
             let set = try TemplateBuilder(models: ContouringModels(settings.models(), threads: threads), medlam: medlam)
                 .build(name: name, version: version, provenance: provenance, structures: structures, cases: cases, localisers: Set(localiser))
-            let folder = try output.map { URL(fileURLWithPath: $0) } ?? settings.configuration().models.templates
-            let file = folder.appending(path: "\(name).json")
-            do {
-                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-                try set.encoded().write(to: file)
-            } catch { throw CommandFailure(.cannotCreate, "\(file.path) cannot be written: \(error.localizedDescription)") }
+            let file = try TemplateCommand.write(set, into: output.map { URL(fileURLWithPath: $0) } ?? settings.configuration().models.templates)
             print("\(file.path): \(structures.count) structures of \(cases.count) patients")
         }
+    }
+
+    struct Withhold: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say below which confidence a structure's masks are withheld.",
+            discussion: "Writes the template set's next version. `evaluate` shows what a threshold would do to patients whose contours are known.")
+        @OptionGroup var settings: SettingsOptions
+        @Argument(help: "The template set's name.") var name: String
+        @Argument(help: "STRUCTURE=CONFIDENCE, such as Larynx=0.7.") var thresholds: [String]
+
+        func run() throws {
+            let below = try thresholds.map { word in
+                let parts = word.split(separator: "=")
+                guard parts.count == 2, let confidence = Double(parts[1]) else { throw ValidationError("\(word) is not STRUCTURE=CONFIDENCE.") }
+                return (String(parts[0]), confidence)
+            }
+            let set = try settings.templates().load(name).withholding(below: Dictionary(below) { $1 })
+            print("\(try TemplateCommand.write(set, into: settings.configuration().models.templates).path): version \(set.version)")
+        }
+    }
+
+    /// Writes a template set's file, whole or not at all.
+    private static func write(_ set: TemplateSet, into folder: URL) throws -> URL {
+        let file = folder.appending(path: "\(set.name).json")
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try set.encoded().write(to: file, options: .atomic)
+        } catch { throw CommandFailure(.cannotCreate, "\(file.path) cannot be written: \(error.localizedDescription)") }
+        return file
     }
 }
 

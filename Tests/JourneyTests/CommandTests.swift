@@ -91,6 +91,23 @@ import Testing
         #expect(lines.allSatisfy { $0.state == "not installed" && !$0.licence.isEmpty })
     }
 
+    @Test func aThresholdOfATemplateSetIsSetAndShown() throws {
+        let shipped = Places.repository.appending(path: "Models/templates"), own = folder.appending(path: "templates")
+        try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(at: shipped.appending(path: "head-neck.json"), to: own.appending(path: "head-neck.json"))
+        try String(contentsOfFile: node.settings, encoding: .utf8).replacing(shipped.path, with: own.path).write(toFile: node.settings, atomically: true, encoding: .utf8)
+        struct Line: Decodable { let version: Int, leastConfidence: [String: Double] }
+        func shown() throws -> Line { try JSONDecoder().decode(Line.self, from: Data(node.command("template", "show", "head-neck", "--json").output.utf8)) }
+        let before = try shown()
+        #expect(try node.command("template", "withhold", "head-neck", "Larynx=0.9").status == 0)
+        let after = try shown()
+        #expect(after.version == before.version + 1 && after.leastConfidence == before.leastConfidence.merging(["Larynx": 0.9]) { $1 })
+        for wrong in ["Larynx", "Larynx=often", "Larynx=2", "Heart=0.5"] {
+            #expect(try node.command("template", "withhold", "head-neck", wrong).status != 0, "\(wrong)")
+        }
+        #expect(try shown().version == after.version)
+    }
+
     @Test func aFileThatIsNoCheckpointIsRefused() throws {
         let file = folder.appending(path: "weights.pth").path
         try "no checkpoint".write(toFile: file, atomically: true, encoding: .utf8)

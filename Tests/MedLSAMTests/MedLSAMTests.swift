@@ -22,6 +22,15 @@ import Testing
         #expect(error?.code == .templateSetForOtherWeights && error!.message.contains("phantom"))
     }
 
+    @Test func aThresholdMakesTheNextVersionAndOnlyOfItsOwnStructures() throws {
+        let next = try phantomTemplates().withholding(below: ["Organ": 0.7])
+        #expect((next.version, next.leastConfidence) == (4, ["Organ": 0.7]))
+        #expect(try TemplateSet(decoding: next.encoded()).leastConfidence == ["Organ": 0.7])
+        func refusal(_ confidences: [String: Double]) -> String? { #expect(throws: MedLSAMError.self) { try next.withholding(below: confidences) }?.message }
+        #expect(refusal(["Organ": 1.5]) == "Template set phantom cannot withhold Organ below 1.5: a confidence lies between 0 and 1.")
+        #expect(refusal(["Heart": 0.5]) == "Template set phantom cannot withhold Heart below 0.5: it is none of its structures.")
+    }
+
     @Test(arguments: ["", "{}", "[1,2]", #"{"name":"x"}"#])
     func whatIsNoTemplateSetIsRefused(text: String) {
         let error = #expect(throws: MedLSAMError.self) { try TemplateSet(decoding: Data(text.utf8)) }
