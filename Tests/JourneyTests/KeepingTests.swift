@@ -80,6 +80,24 @@ import Testing
         _ = try await node.job("the released series' job") { $0.seriesInstanceUID == "1.2.3.4" && $0.state != "refused" }
     }
 
+    @Test func logListingsAndDatabaseHoldNothingOfAPatient() async throws {
+        let process = try await node.serve()
+        defer { process.kill() }
+        let other = try copy(["SeriesDescription=corrected"])
+        let stranger = try copy(["PatientID=SOMEBODY", "PatientName=Else^Some", "SeriesInstanceUID=1.2.3.4", "SOPInstanceUID=1.2.3.5"])
+        let homeless = try copy(["SOPInstanceUID=1.2.3.6"])
+        #expect(try runTool("dcmodify", ["-nb", "-imt", "-ea", "StudyInstanceUID", homeless]).status == 0)
+        for paths in [slices, [other, stranger], [homeless]] { _ = try storescu(paths) }
+        _ = try await node.job("a job that fails") { $0.state == "failed" }
+        var texts = try [["jobs", "list", "--json"], ["jobs", "show", "1", "--json"], ["conflicts", "--json"], ["quarantine", "list", "--json"], ["doctor", "--data"]]
+            .map { try runTool(program("medlsam-node"), $0 + ["--config", node.settings]).output }
+        texts += try ["node.log", "data/node.sqlite", "data/node.sqlite-wal"].map { String(decoding: try Data(contentsOf: folder.appending(path: $0)), as: UTF8.self) }
+        #expect(texts.allSatisfy { !$0.isEmpty } && texts[5].contains("1.2.3.6") && texts[6...].contains { $0.contains("1.2.3.5") }, "all of it happened")
+        for (text, patient) in texts.flatMap({ text in ["PHANTOM^", "19700101", "SOMEBODY", "Else^Some"].map { (text, $0) } }) {
+            #expect(!text.contains(patient), "\(patient) in \(text.prefix(2000))")
+        }
+    }
+
     @Test func doctorChecksAStoreThatRunsAndOneThatWasHarmed() async throws {
         #expect(try node.command("doctor", "--data").status == ExitStatus.cannotCreate.rawValue, "no node has run")
         #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "data").path))
