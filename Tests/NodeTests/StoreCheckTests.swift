@@ -168,6 +168,12 @@ private struct Kept {
         #expect(try kept.receiver.kept().isEmpty)
     }
 
+    @Test func daysOfTheSettingsAreSecondsOfTheRuleAndZeroIsForEver() throws {
+        let settings = try Bench("retention: {deliveredDays: 1, notContouredDays: 0, quarantinedDays: 0.5, failedDays: 90}").configuration.retention
+        #expect(RetentionRule(settings) == RetentionRule([.delivered: 86400, .quarantined: 43200, .failed: 90 * 86400]))
+        #expect(RetentionRule(try Bench().configuration.retention) == RetentionRule([:]))
+    }
+
     @Test func serviceIsCountedOverTheRunsOfANode() throws {
         try kept.delivered()
         try look()
