@@ -57,9 +57,11 @@ def medlam(checkpoint):
 def segmenter(checkpoint):
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from segmenter.examples import CROP
-    from segmenter.network import load_checkpoint
+    from segmenter.network import Segmenter
+    network = Segmenter().eval()
+    network.load_state_dict(torch.load(checkpoint, weights_only=True))
     with torch.no_grad():
-        return checkpoint, {"segment": {"logits": load_checkpoint(checkpoint)(noise(1, 1, *CROP))}}
+        return checkpoint, {"segment": {"logits": network(noise(1, 1, *CROP))}}
 
 
 def main():

@@ -1,6 +1,6 @@
 """The segmenter's skeleton.
 
-    python Training/export/segmenter_graphs.py Models/segmenter-hn Models/segmenter-hn/segmenter-hn.pth
+    python Training/export/segmenter_graphs.py Models/segmenter-hn
 """
 
 import sys
@@ -12,12 +12,12 @@ import skeleton
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from segmenter.examples import CROP  # noqa: E402
-from segmenter.network import load_checkpoint  # noqa: E402
+from segmenter.network import Segmenter  # noqa: E402
 
 
 def main():
     torch.manual_seed(0)
-    network = load_checkpoint(sys.argv[2])
+    network = Segmenter().eval()
     for parameter in network.parameters():
         # A norm that starts as 1 and 0 would look like another's: each key is to be found by its own values.
         torch.nn.init.uniform_(parameter)

@@ -1,12 +1,8 @@
-"""A 3D U-Net of five levels that draws all its structures at once, and several of them as one network.
+"""A 3D U-Net of five levels that draws all its structures at once.
 
 Input [N, 1, Z, Y, X], 3 mm voxels, edges divisible by 16: intensity 0..1 (medlam/data.py). Output [N, S, Z, Y, X]: a logit a
 structure, in the order of medlam.data.STRUCTURES.
-
-`python -m segmenter.network TOGETHER.pth MEMBER.pth...` puts members that train.py exported into one file.
 """
-
-import sys
 
 import torch
 from torch import nn
@@ -43,24 +39,3 @@ class Segmenter(nn.Module):
         for narrow, up, level in zip(self.narrow, self.up, seen[-2::-1]):
             x = up(torch.cat([level, F.interpolate(narrow(x), scale_factor=2.0, mode="nearest")], 1))
         return self.last(x)
-
-
-class Ensemble(nn.ModuleList):
-    """Members trained apart; the logit is the mean of theirs."""
-
-    def forward(self, x):
-        return sum(member(x) for member in self) / len(self)
-
-
-def load_checkpoint(path):
-    """The ensemble of a file, its members' widths read from their tensors."""
-    state = {key: value.float() for key, value in torch.load(path, weights_only=True).items()}
-    members = 1 + max(int(key.split(".")[0]) for key in state)
-    ensemble = Ensemble(Segmenter([len(state[f"{n}.down.{level}.0.weight"]) for level in range(len(WIDTHS))]) for n in range(members))
-    ensemble.load_state_dict(state)
-    return ensemble.eval()
-
-
-if __name__ == "__main__":
-    target, *members = sys.argv[1:]
-    torch.save({f"{n}.{key}": value for n, path in enumerate(members) for key, value in torch.load(path, weights_only=True).items()}, target)

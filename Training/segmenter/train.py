@@ -97,7 +97,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--widths", type=int, nargs=len(WIDTHS), default=WIDTHS, help="channels a level")
+    parser.add_argument("--widths", type=int, nargs=len(WIDTHS), default=WIDTHS, help="channels a level; the node's graph is of the default's")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
