@@ -46,7 +46,7 @@ extension Store {
                         (SELECT b.ending FROM series_association sb JOIN association b ON b.key = sb.association
                             WHERE sb.series = s.id AND b.ended IS NOT NULL ORDER BY b.ended_order DESC LIMIT 1) AS ending,
                         (SELECT b.calling_ae FROM series_association sb JOIN association b ON b.key = sb.association
-                            WHERE sb.series = s.id ORDER BY b.started DESC LIMIT 1) AS source
+                            WHERE sb.series = s.id ORDER BY b.ended IS NULL DESC, b.ended_order DESC LIMIT 1) AS source
                     FROM series s LEFT JOIN series_association sa ON sa.series = s.id LEFT JOIN association a ON a.key = sa.association
                     WHERE s.state = 'receiving' GROUP BY s.id ORDER BY s.id
                     """
