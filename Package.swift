@@ -65,7 +65,7 @@ let package = Package(
         .testTarget(name: "NodeStoreTests", dependencies: ["NodeStore", "NodeTesting", grdb]),
         .testTarget(name: "NodeConfigurationTests", dependencies: ["DICOMCore", "DICOMImaging", "NodeConfiguration", "NodeTesting"]),
         .testTarget(name: "NodeTests", dependencies: ["DICOMCore", "DICOMNetwork", "ImagingGeometry", "DICOMImaging", "NodeConfiguration", "Node", "NodeStore", "MedLSAM", "NodeTesting"]),
-        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "fuzz-series", "fuzz-masks", "DICOMCore", "NodeTesting"]),
+        .testTarget(name: "JourneyTests", dependencies: ["medlsam-node", "convert-invesalius", "fuzz-series", "fuzz-masks", "DICOMCore", "Node", "NodeTesting", logging]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -6,6 +6,9 @@ a UID of its own; the peers take turns, three runs, medians. Of the peers only t
 would survive a power cut. The disk alone: as many writers as associations put the same bytes into files of their own past the page
 cache and fsync each, which is the floor of any receipt that loses nothing. Over TLS, node and storescp show a certificate and ask for none.
 
+Nothing is deleted before the end of a run (25 GB), and each peer's folder lies in another part of the disk: ext4 without a journal leaves
+inodes alone for minutes after their deletion, and for each new file searches past all of them.
+
 `memory` (`make bench-memory`) sends many instances over 32 associations and follows the node's resident memory.
 
 A table goes to standard output, everything measured to .local/bench/receipt.json or memory.json.
@@ -163,7 +166,6 @@ def rate(peer, associations, run):
         statuses = [sender.wait() for sender in senders(title, port, associations, *(SECURE if peer.endswith("TLS") else []))]
         seconds = time.monotonic() - begun
         lost = total - (total if kept() is None else kept())
-    shutil.rmtree(folder)
     if any(statuses) or lost:
         print(f"receipt: {peer} on {associations}: {lost} of {total} lost, {sum(map(bool, statuses))} senders failed", file=sys.stderr)
         return None
@@ -172,7 +174,7 @@ def rate(peer, associations, run):
 
 def disk_rate(writers):
     """Files of an instance's size that this disk takes a second, each flushed, from so many writers."""
-    size, folder = SOURCES.joinpath("0000.dcm").stat().st_size, WORK / "disk"
+    size, folder = SOURCES.joinpath("0000.dcm").stat().st_size, WORK / f"disk-{writers}"
     folder.mkdir()
     blocks = mmap.mmap(-1, (size + 4095) // 4096 * 4096)  # O_DIRECT wants whole blocks of aligned memory
     blocks.write(os.urandom(len(blocks)))
@@ -191,7 +193,6 @@ def disk_rate(writers):
     for thread in threads:
         thread.join()
     seconds = time.monotonic() - begun
-    shutil.rmtree(folder)
     return writers * INSTANCES / seconds
 
 
@@ -203,6 +204,9 @@ def measure(arguments):
             for peer in peers:
                 rates[str(n)][peer].append(rate(peer, n, run))
             rates[str(n)]["disk alone"].append(disk_rate(n))
+        for folder in [*WORK.glob(f"*-{run}"), *WORK.glob("disk-*")]:
+            shutil.rmtree(folder)
+        os.sync()
     report = {"instances an association": INSTANCES, "megabytes an instance": 0.5, "rates": rates, "medians": {}, "ratios": {}}
     print(f"| associations | {' | '.join(rates[str(arguments.associations[0])])} | of storescp (goal) | of storescp on one | of the disk (goal) |")
     print(f"|---|{'---|' * (len(peers) + 4)}")
@@ -275,6 +279,8 @@ if __name__ == "__main__":
     memories.add_argument("--rows", type=int, default=512, help="of each instance's image, for a disk that does not hold 50 GB")
     arguments = parser.parse_args()
     shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    subprocess.run(["chattr", "+T", WORK], stderr=subprocess.DEVNULL)  # its folders are spread over the disk, where the file system can
     receipt_series(SOURCES, getattr(arguments, "rows", 512))
     make_certificate()
     {"rates": measure, "memory": memory}[arguments.command](arguments)

@@ -28,20 +28,18 @@ class ArrivingFile {
     }
     ~ArrivingFile() { discard(); }
 
-    /// Begins a new file; without a path, what comes is thrown away.
+    /// Begins a file, which is there and empty; without a path, what comes is thrown away.
     void begin(const char *path) {
         discard();
         filled = written = 0;
-        failure = flushFailure = 0;
+        failure = 0;
         start.clear();
         EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr);
         if (path == nullptr) return;
-        const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-        descriptor = open(path, flags | O_DIRECT, 0640);
-        // A file system without O_DIRECT may have made the file before it refused.
-        if (descriptor < 0 && errno == EINVAL) descriptor = (unlink(path), open(path, flags, 0640));
+        name = path;
+        descriptor = open(path, O_WRONLY | O_CLOEXEC | O_DIRECT);
+        if (descriptor < 0 && errno == EINVAL) descriptor = open(path, O_WRONLY | O_CLOEXEC); // a file system without O_DIRECT
         if (descriptor < 0) failure = errno;
-        else name = path;
     }
 
     void append(const void *bytes, size_t count) {
@@ -64,21 +62,15 @@ class ArrivingFile {
     /// The first bytes of the file so far; as many as are kept once `append` had more.
     const std::vector<uint8_t> &beginning() const { return start; }
 
-    /// Writes what is left; 0 or an errno, and then the file is gone. Its flush is then under way.
+    /// Begins to write what is left, and to flush; 0, or the errno of what failed before, and then the file is gone.
     int finish(cdcmtk_received &received) {
-        if (descriptor < 0) return failure;
-        const uint64_t rest = writeRest();
-        aside.run([this, file = std::exchange(descriptor, -1)] {
-            flushFailure = failure == 0 && fsync(file) != 0 ? errno : 0;
-            close(file);
-        });
+        if (failure != 0) return discard(), failure.load();
+        writeRest();
+        name.clear();
         received = {written, {}, start.data(), start.size()};
         unsigned char digest[EVP_MAX_MD_SIZE];
         EVP_DigestFinal_ex(hash.get(), digest, nullptr);
         memcpy(received.digest, digest, sizeof received.digest);
-        aside.wait(rest);
-        if (failure != 0) return discard(), failure.load();
-        name.clear();
         return 0;
     }
 
@@ -86,12 +78,12 @@ class ArrivingFile {
     void flushFolder(std::string path) {
         aside.run([this, path = std::move(path)] {
             const int folder = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-            if (folder < 0 || fsync(folder) != 0) flushFailure = errno;
+            if (folder < 0 || fsync(folder) != 0) failure = errno;
             if (folder >= 0) close(folder);
         });
     }
-    /// Waits until all is flushed; 0 or the errno of a failure.
-    int awaitFlush() { return aside.waitForAll(), flushFailure.load(); }
+    /// Waits until all is written and flushed; 0 or the errno of a failure.
+    int awaitFlush() { return aside.waitForAll(), failure.load(); }
 
     /// Removes the half file, if there is one.
     void discard() {
@@ -114,7 +106,7 @@ class ArrivingFile {
     size_t filled = 0;
     uint64_t written = 0; // or on its way
     int descriptor = -1;
-    std::atomic<int> failure = 0, flushFailure = 0;
+    std::atomic<int> failure = 0;
     Aside aside; // last, so that it ends before what its jobs use
 
     char *block() { return memory.get() + (second ? blockSize : 0); }
@@ -134,16 +126,18 @@ class ArrivingFile {
         written += blockSize, filled = 0, second = !second;
     }
 
-    uint64_t writeRest() {
+    /// Begins to write what fills no whole block of ours, and to flush and close the file.
+    void writeRest() {
         const size_t whole = filled / alignment * alignment, tail = filled - whole;
-        const auto job = [this, file = descriptor, bytes = block(), whole, tail, at = written] {
+        aside.run([this, file = std::exchange(descriptor, -1), bytes = block(), whole, tail, at = written] {
             write(file, bytes, whole, at);
             // The last bytes fill no whole block of the disk: they go through the page cache.
-            if (failure == 0 && fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_DIRECT) != 0) failure = errno;
+            if (failure == 0 && tail > 0 && fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_DIRECT) != 0) failure = errno;
             write(file, bytes + whole, tail, at + whole);
-        };
+            if (failure == 0 && fsync(file) != 0) failure = errno;
+            close(file);
+        });
         written += filled;
-        return aside.run(job);
     }
 };
 

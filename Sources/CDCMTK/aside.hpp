@@ -18,33 +18,27 @@ class Aside {
         thread.join();
     }
 
-    /// Returns what `wait` takes.
-    uint64_t run(std::function<void()> job) {
+    void run(std::function<void()> job) {
         if (!thread.joinable()) thread = std::thread([this] { loop(); });
-        uint64_t number;
         {
             const std::lock_guard<std::mutex> lock(mutex);
             jobs.push_back(std::move(job));
-            number = ++given;
+            ++open;
         }
         hasJob.notify_one();
-        return number;
     }
 
-    /// Waits until that job is done.
-    void wait(uint64_t number) {
+    void waitForAll() {
         std::unique_lock<std::mutex> lock(mutex);
-        isDone.wait(lock, [&] { return done >= number; });
+        areDone.wait(lock, [&] { return open == 0; });
     }
-    void waitForAll() { wait(given); }
 
   private:
     std::thread thread;
-    uint64_t given = 0; // of the handing thread
-    std::mutex mutex;   // of all that follows
-    std::condition_variable hasJob, isDone;
+    std::mutex mutex; // of all that follows
+    std::condition_variable hasJob, areDone;
     std::deque<std::function<void()>> jobs;
-    uint64_t done = 0;
+    size_t open = 0; // jobs that are not done
 
     void loop() {
         for (;;) {
@@ -59,9 +53,9 @@ class Aside {
             job();
             {
                 const std::lock_guard<std::mutex> lock(mutex);
-                ++done;
+                if (--open > 0) continue;
             }
-            isDone.notify_one();
+            areDone.notify_one();
         }
     }
 };

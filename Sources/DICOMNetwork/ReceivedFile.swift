@@ -2,7 +2,7 @@ import CDCMTK
 import DICOMCore
 import Foundation
 
-/// An instance that arrived in whole, in a file that is written; its flush is under way.
+/// An instance that arrived in whole; its file's last bytes and flush are under way.
 ///
 /// Not Sendable, and valid only during the call that it is handed to.
 public final class ReceivedFile {
@@ -25,10 +25,12 @@ public final class ReceivedFile {
 
     /// The data set before its pixel data, from memory where they begin early enough.
     ///
-    /// Throws `cannotRead` when the file is broken.
+    /// Throws `cannotRead` when the file is broken, `cannotWrite` when the disk refuses it.
     public func header() throws -> DataSet {
         let start = UnsafeRawBufferPointer(start: received.start, count: received.start_count)
-        return try DataSet(startOfFile: start, stoppingBefore: .pixelData) ?? DataSet(contentsOf: path, stoppingBefore: .pixelData)
+        if let header = DataSet(startOfFile: start, stoppingBefore: .pixelData) { return header }
+        try awaitFlush()
+        return try DataSet(contentsOf: path, stoppingBefore: .pixelData)
     }
 
     /// Has the entries of a folder flushed, too, after the file's bytes.

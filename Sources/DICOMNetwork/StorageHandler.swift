@@ -47,12 +47,12 @@ public enum StoreDestination {
 
 /// An instance on its way into a file. Calls come on its association's thread and may block that.
 public protocol ArrivingInstance: AnyObject {
-    /// The file to make: none must be there yet.
+    /// The file to fill: it is there, and empty.
     var path: String { get }
     /// The header is there, while pixel data still come: what is made of it now costs no time later. Not called where it has more than 64 KB.
     func began(with header: DataSet)
-    /// The instance is complete in a Part 10 file. Neither that nor its entry in the folder is on stable storage yet: await the one, and
-    /// flush the other. The status returned goes out to the peer; the file is the handler's from here on.
+    /// The instance is complete in a Part 10 file, whose bytes are not on stable storage yet: await that, and flush what folders it is moved
+    /// to. The status returned goes out to the peer; the file is the handler's from here on.
     func stored(in file: ReceivedFile) -> DIMSEStatus
     /// The instance did not come to its end, or could not be written; its half file is gone.
     func discarded()

@@ -24,7 +24,7 @@ public func serve(
     let assembly = Alarm()
     let workers = (0..<configuration.contouring.concurrentJobs).map { _ in Alarm() }
     let outboxes = configuration.destinations.map { _ in Alarm() }
-    let ingest = Ingest(
+    let ingest = try Ingest(
         folder: folder, store: store, watch: watch, conflicts: ConflictPolicy(configuration.receiving.conflicts), logger: logger
     ) { assembly.ring() }
     let commitments = (CommitmentService.callable(configuration).map { _ in Alarm() }) + [Alarm()]

@@ -55,6 +55,25 @@ public struct ReceivedInstance: Sendable {
         self.header = header
         self.refusal = refusal
     }
+
+    /// The same at another path.
+    public func placed(at path: String) -> ReceivedInstance {
+        ReceivedInstance(
+            sopInstanceUID: sopInstanceUID, sopClassUID: sopClassUID, transferSyntaxUID: transferSyntaxUID, seriesInstanceUID: seriesInstanceUID,
+            studyInstanceUID: studyInstanceUID, patientDigest: patientDigest, digest: digest, size: size, path: path, header: header,
+            refusal: refusal)
+    }
+}
+
+/// An instance that came over an association.
+public struct Arrival: Sendable {
+    public let instance: ReceivedInstance
+    public let association: AssociationRecord
+    public let received: Date
+
+    public init(_ instance: ReceivedInstance, of association: AssociationRecord, at received: Date) {
+        (self.instance, self.association, self.received) = (instance, association, received)
+    }
 }
 
 /// What recording an instance came to.
@@ -92,21 +111,55 @@ extension Store {
         return outcome
     }
 
+    /// Records instances whose bytes and names are on stable storage, in one transaction; what fails alone fails for itself.
+    public func record(_ arrivals: [Arrival]) throws -> [Result<Recorded, any Error>] {
+        guard !arrivals.isEmpty else { return [] }
+        return try groupCommit { db in
+            try arrivals.map { arrival in
+                var recorded = Recorded.new
+                do {
+                    try db.inSavepoint {
+                        recorded = try Self.record(arrival.instance, of: arrival.association, .keepLast, at: arrival.received, in: db)
+                        return .commit
+                    }
+                } catch {
+                    // SQLite has ended the transaction by itself where the disk is full or broken.
+                    guard db.isInsideTransaction else { throw error }
+                    return .failure(error)
+                }
+                return .success(recorded)
+            }
+        }
+    }
+
     private func record(
         _ instance: ReceivedInstance, of association: AssociationRecord, _ policy: ConflictPolicy, at now: Date
     ) throws -> Recorded {
-        try groupCommit { db in
-            try db.run(
-                "INSERT OR IGNORE INTO association (key, calling_ae, called_ae, peer, started) VALUES (?, ?, ?, ?, ?)",
-                [association.key, association.callingAETitle, association.calledAETitle, association.peer, now.timeIntervalSince1970])
-            let versions = try Version.all(of: instance.sopInstanceUID, in: db)
-            if policy == .refuse, let held = Version.conflict(with: instance, in: versions) {
-                try Self.note(conflictOf: instance, with: held.id, .refused, from: association.key, at: now, in: db)
-                return .refused
-            }
-            let series = try Self.series(of: instance, at: now, in: db)
-            try db.run("INSERT OR IGNORE INTO series_association VALUES (?, ?)", [series.id, association.key])
-            return try Self.insert(instance, beside: versions, into: series, from: association.key, policy, at: now, in: db)
+        try groupCommit { try Self.record(instance, of: association, policy, at: now, in: $0) }
+    }
+
+    private static func record(
+        _ instance: ReceivedInstance, of association: AssociationRecord, _ policy: ConflictPolicy, at now: Date, in db: Database
+    ) throws -> Recorded {
+        try db.run(
+            "INSERT OR IGNORE INTO association (key, calling_ae, called_ae, peer, started) VALUES (?, ?, ?, ?, ?)",
+            [association.key, association.callingAETitle, association.calledAETitle, association.peer, now.timeIntervalSince1970])
+        let versions = try Version.all(of: instance.sopInstanceUID, in: db)
+        if policy == .refuse, let held = Version.conflict(with: instance, in: versions) {
+            try note(conflictOf: instance, with: held.id, .refused, from: association.key, at: now, in: db)
+            return .refused
+        }
+        let series = try series(of: instance, at: now, in: db)
+        try db.run("INSERT OR IGNORE INTO series_association VALUES (?, ?)", [series.id, association.key])
+        return try insert(instance, beside: versions, into: series, from: association.key, policy, at: now, in: db)
+    }
+
+    /// Whether a row, of whatever state, has a SOP Instance UID, with that digest if one is given.
+    public func holds(_ sopInstanceUID: String, digest: String? = nil) throws -> Bool {
+        try pool.unsafeRead { db in
+            try Bool.fetchOne(
+                db.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM instance WHERE sop_instance_uid = ?1 AND (?2 IS NULL OR digest = ?2))"),
+                arguments: [sopInstanceUID, digest])!
         }
     }
 
@@ -120,7 +173,8 @@ extension Store {
 
     /// Records the ends of associations that could not be recorded when they came. A series waits for them.
     func recordEnds() throws {
-        let due = ends.withLock { $0 }
+        let all = ends.withLock { $0 }, open = recordAcknowledged()
+        let due = all.filter { !open.contains($0.key) }
         guard !due.isEmpty else { return }
         try groupCommit { db in
             for end in due {

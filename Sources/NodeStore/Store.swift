@@ -15,6 +15,8 @@ public final class Store: Sendable {
     private let group = Mutex<(waiting: [PendingWrite], isCommitting: Bool)>(([], false))
     /// Ends of associations that the database does not know yet.
     let ends = Mutex<[AssociationEnd]>([])
+    /// Records what was acknowledged and has no row yet.
+    private let acknowledged = Mutex<(@Sendable () -> Set<String>)?>(nil)
 
     /// Opens the database of a data folder, making both when they are not there, and brings its schema up to date.
     ///
@@ -99,6 +101,12 @@ public final class Store: Sendable {
             (try Int.fetchOne(db, sql: "PRAGMA synchronous") ?? -1, try String.fetchOne(db, sql: "PRAGMA journal_mode") ?? "")
         }
     }
+
+    /// Has something done before anything is said of which instances there are: to record those that were acknowledged and have no rows yet.
+    /// It returns the keys of associations that have more of them.
+    public func beforeLooking(_ record: @escaping @Sendable () -> Set<String>) { acknowledged.withLock { $0 = record } }
+
+    @discardableResult func recordAcknowledged() -> Set<String> { acknowledged.withLock { $0 }?() ?? [] }
 
     // MARK: Group commit
 

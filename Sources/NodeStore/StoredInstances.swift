@@ -36,7 +36,8 @@ public struct StoredInstance: Sendable, Codable {
 extension Store {
     /// All contents that came under a SOP Instance UID, quarantined ones too, the current ones first.
     public func instances(withSOPInstanceUID uid: String) throws -> [StoredInstance] {
-        try pool.read { db in
+        recordAcknowledged()
+        return try pool.read { db in
             try Row.fetchAll(
                 db, sql: "SELECT \(StoredInstance.columns) FROM instance WHERE sop_instance_uid = ? ORDER BY state <> 'current', id DESC",
                 arguments: [uid]

@@ -66,6 +66,7 @@ final class Recorder: StorageHandler {
 
         init(_ request: StoreRequest, at path: String, for recorder: Recorder) {
             (self.request, self.path, self.recorder) = (request, path, recorder)
+            _ = FileManager.default.createFile(atPath: path, contents: nil)
         }
 
         func began(with header: DataSet) { recorder.state.withLock { $0.begun += [header.uid(.sopInstanceUID)].compactMap(\.self) } }

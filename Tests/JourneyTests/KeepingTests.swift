@@ -140,6 +140,9 @@ import Testing
         var process = try await node.serve()
         #expect(try storescu(slices).status == 0)
         process.kill()
+        // A start leaves nothing in the journal, which would be recorded without being sent.
+        process = try await node.serve()
+        process.kill()
         let data = folder.appending(path: "data")
         for name in ["node.sqlite", "node.sqlite-wal", "node.sqlite-shm"] { try? FileManager.default.removeItem(at: data.appending(path: name)) }
         let refused = try node.command("serve")

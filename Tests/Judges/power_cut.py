@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """Judges from a node's system calls whether a power cut could have cost an instance that it acknowledged.
 
-power_cut.py TRACE DATA_FOLDER ORIGINALS [--without file|folder|row]
+power_cut.py cuts TRACE DATA_FOLDER OUT [--without file|folder|journal|row]
+power_cut.py check OUT ORIGINALS
 
-TRACE is what `strace -f -y -xx` wrote. The calls are played into a model of a disk that keeps nothing that was not flushed: of a file
-the bytes of its last fsync or fdatasync, of a folder the entries of its last fsync; what is under way counts as lost. After each flush
-and before each answer the disk as it would be found is written out, its database opened, and every instance answered with success so
-far looked for: one current row, and at its path the data set that ORIGINALS hold, byte for byte. `--without` plays the trace as if the
-flushes of received files, of their folders or of the database's log had been forgotten: the judge must then find fault.
+TRACE is what `strace -f -y -xx` wrote. `cuts` plays the calls into a model of a disk that keeps nothing that was not flushed: of a file
+the bytes of its last fsync or fdatasync, or written by a descriptor opened with O_DSYNC; of a folder the entries of its last fsync; what
+is under way counts as lost. After each flush and before each answer the disk as it would be found is written to OUT/NUMBER, with the
+instances answered with success so far in OUT/NUMBER.acknowledged. `--without` plays the trace as if the flushes of received files, of
+folders, of the journal or of the database's log had been forgotten.
 
-The last line tells the count of cuts, of instances acknowledged, and of the flushes seen; status 1 when an instance was lost.
+Between the two a node recovers each folder, as it does when it starts. `check` then looks in each for every acknowledged instance: one
+current row, and at its path the data set that ORIGINALS hold, byte for byte. Without one of the flushes it must find fault.
+
+The last line tells the count of cuts and of instances acknowledged; status 1 when an instance was lost.
 """
 import argparse
 import hashlib
@@ -20,7 +24,6 @@ import shutil
 import sqlite3
 import struct
 import sys
-import tempfile
 
 SUCCESS, STORE_RESPONSE = 0x0000, 0x8001
 CALL = re.compile(r"^(\d+) +(\w+)\((.*)$", re.S)
@@ -126,27 +129,22 @@ def data_set(content):
 
 
 class Judge:
-    def __init__(self, root, originals, without):
-        self.disk, self.root, self.without = Disk(root), root, without
-        self.descriptors, self.sockets, self.flushing = {}, {}, {}
-        self.acknowledged, self.lost, self.cuts = set(), set(), 0
-        self.flushes = {"file": 0, "folder": 0, "row": 0}
-        self.digests = {}
-        for path in pathlib.Path(originals).iterdir():
-            content = path.read_bytes()
-            uid = re.search(rb"\x08\x00\x18\x00UI(..)", content[144:], re.S)
-            size = struct.unpack("<H", uid.group(1))[0]
-            name = content[144 + uid.end():144 + uid.end() + size].rstrip(b"\0 ").decode()
-            self.digests[name] = hashlib.sha256(data_set(content)).hexdigest()
+    def __init__(self, root, out, without):
+        self.disk, self.root, self.out, self.without = Disk(root), root, pathlib.Path(out), without
+        self.descriptors, self.sockets, self.flushing, self.synchronous = {}, {}, {}, set()
+        self.acknowledged, self.cuts, self.last = set(), 0, None
+        self.flushes = {"file": 0, "folder": 0, "journal": 0, "row": 0}
 
     def inside(self, path):
         return path == self.root or path.startswith(self.root + "/")
 
     def kind(self, path):
-        """Which of the three flushes that an answer waits for this is; None for others (those of the start)."""
+        """Which of the flushes that instances need this is; None for others (those of the start)."""
         if path.endswith("node.sqlite-wal"):
             return "row"
-        if path.startswith((self.root + "/instances", self.root + "/incoming/")):
+        if path.endswith("intake.journal"):
+            return "journal"
+        if path.startswith((self.root + "/instances", self.root + "/incoming")):
             return "folder" if path in self.disk.subfolders else "file"
         return None
 
@@ -175,6 +173,7 @@ class Judge:
                 handle = opened.group(2)
                 known = handle in self.disk.subfolders or handle == self.root
                 self.descriptors[int(opened.group(1))] = handle if known else self.disk.open(handle, arguments)
+                self.synchronous = self.synchronous - {int(opened.group(1))} | ({int(opened.group(1))} if "O_DSYNC" in arguments else set())
         elif name == "close":
             self.descriptors.pop(number, None)
             self.sockets.pop(number, None)
@@ -182,6 +181,8 @@ class Judge:
             self.flushed(thread)
         elif isinstance(self.descriptors.get(number), File):
             self.written(self.descriptors[number], name, arguments, value)
+            if number in self.synchronous:
+                self.keep(path, self.descriptors[number], bytes(self.descriptors[number].now))
         else:
             self.renamed(name, [s.decode() for s in strings(arguments)] if name.startswith(("rename", "link", "unlink", "mkdir", "rmdir")) else [])
 
@@ -213,8 +214,10 @@ class Judge:
 
     def flushed(self, thread):
         path, file, content = self.flushing.pop(thread, ("", None, None))
-        if file is None:
-            return
+        if file is not None:
+            self.keep(path, file, content)
+
+    def keep(self, path, file, content):
         kind = self.kind(path)
         if kind:
             self.flushes[kind] += 1
@@ -227,51 +230,79 @@ class Judge:
         self.cut()
 
     def cut(self):
-        """Writes out what a power cut would leave now, and looks for what was acknowledged."""
+        """Writes out what a power cut would leave now, unless that is what it left before."""
         if not self.acknowledged:
             return
+        state = sorted((path, hash(bytes(file.kept))) for path, file in self.disk.kept.items()), frozenset(self.acknowledged)
+        if state == self.last:
+            return
+        self.last = state
         self.cuts += 1
-        with tempfile.TemporaryDirectory() as folder:
-            target = pathlib.Path(folder)
-            self.disk.write_out(target)
-            for uid in self.acknowledged:
-                if why := self.missing(target, uid):
-                    print(f"power_cut: {uid} was acknowledged, but {why}")
-                    self.lost.add(uid)
+        self.disk.write_out(self.out / str(self.cuts))
+        (self.out / f"{self.cuts}.acknowledged").write_text("\n".join(self.acknowledged))
 
-    def missing(self, target, uid):
-        if not (target / "node.sqlite").exists():
-            return "the database would be gone"
-        database = sqlite3.connect(target / "node.sqlite")
-        try:
-            rows = database.execute("SELECT path FROM instance WHERE sop_instance_uid = ? AND state = 'current'", (uid,)).fetchall()
-        except sqlite3.DatabaseError as error:
-            return f"the database would say: {error}"
-        finally:
-            database.close()
-        if len(rows) != 1:
-            return f"{len(rows)} rows would name it"
-        file = target / rows[0][0]
-        if not file.exists():
-            return "its file would be gone"
-        content = file.read_bytes()
-        if len(content) < 144 or hashlib.sha256(data_set(content)).hexdigest() != self.digests[uid]:
-            return "its file would not be whole"
+
+def missing(target, uid, digest):
+    if not (target / "node.sqlite").exists():
+        return "the database would be gone"
+    database = sqlite3.connect(target / "node.sqlite")
+    try:
+        rows = database.execute("SELECT path FROM instance WHERE sop_instance_uid = ? AND state = 'current'", (uid,)).fetchall()
+    except sqlite3.DatabaseError as error:
+        return f"the database would say: {error}"
+    finally:
+        database.close()
+    if len(rows) != 1:
+        return f"{len(rows)} rows would name it"
+    file = target / rows[0][0]
+    if not file.exists():
+        return "its file would be gone"
+    content = file.read_bytes()
+    if len(content) < 144 or hashlib.sha256(data_set(content)).hexdigest() != digest:
+        return "its file would not be whole"
+
+
+def cuts(arguments):
+    judge = Judge(os.path.realpath(arguments.data), arguments.out, arguments.without)
+    for begins, _, thread, name, text in calls(arguments.trace):
+        (judge.begins if begins else judge.returns)(thread, name, text)
+    print(f"cuts {judge.cuts}, acknowledged {len(judge.acknowledged)}, "
+          + ", ".join(f"{kind} flushes {count}" for kind, count in judge.flushes.items()))
+
+
+def check(arguments):
+    digests, lost, acknowledged = {}, set(), set()
+    for path in pathlib.Path(arguments.originals).iterdir():
+        content = path.read_bytes()
+        uid = re.search(rb"\x08\x00\x18\x00UI(..)", content[144:], re.S)
+        size = struct.unpack("<H", uid.group(1))[0]
+        name = content[144 + uid.end():144 + uid.end() + size].rstrip(b"\0 ").decode()
+        digests[name] = hashlib.sha256(data_set(content)).hexdigest()
+    lists = sorted(pathlib.Path(arguments.out).glob("*.acknowledged"))
+    for file in lists:
+        for uid in file.read_text().split():
+            acknowledged.add(uid)
+            if why := missing(file.with_suffix(""), uid, digests[uid]):
+                print(f"power_cut: after cut {file.stem}, {uid} was acknowledged, but {why}")
+                lost.add(uid)
+    print(f"cuts {len(lists)}, acknowledged {len(acknowledged)}, lost {len(lost)}")
+    sys.exit(1 if lost else 0)
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("trace")
-    parser.add_argument("data")
-    parser.add_argument("originals")
-    parser.add_argument("--without", choices=["file", "folder", "row"])
+    commands = parser.add_subparsers(required=True)
+    first = commands.add_parser("cuts")
+    for name in ("trace", "data", "out"):
+        first.add_argument(name)
+    first.add_argument("--without", choices=["file", "folder", "journal", "row"])
+    first.set_defaults(run=cuts)
+    second = commands.add_parser("check")
+    for name in ("out", "originals"):
+        second.add_argument(name)
+    second.set_defaults(run=check)
     arguments = parser.parse_args()
-    judge = Judge(os.path.realpath(arguments.data), arguments.originals, arguments.without)
-    for begins, _, thread, name, text in calls(arguments.trace):
-        (judge.begins if begins else judge.returns)(thread, name, text)
-    print(f"cuts {judge.cuts}, acknowledged {len(judge.acknowledged)}, lost {len(judge.lost)}, "
-          + ", ".join(f"{kind} flushes {count}" for kind, count in judge.flushes.items()))
-    sys.exit(1 if judge.lost else 0)
+    arguments.run(arguments)
 
 
 if __name__ == "__main__":

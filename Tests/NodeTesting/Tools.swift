@@ -53,3 +53,10 @@ public func runTool(_ name: String, _ arguments: [String], environment: [String:
     process.waitUntilExit()
     return ToolResult(status: process.terminationStatus, output: String(decoding: output, as: UTF8.self))
 }
+
+/// The files of a folder that hold something: what lies ready, empty, for what will arrive is none.
+public func halfFiles(in folder: URL) throws -> [URL] {
+    try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil).filter {
+        try FileManager.default.attributesOfItem(atPath: $0.path)[.size] as? Int != 0
+    }
+}

@@ -15,9 +15,11 @@ final class Receiver {
     private let provider: StorageSCP
     private let sources: URL
 
-    init(_ settings: String = "") throws {
-        bench = try Bench(settings)
-        let ingest = Ingest(
+    convenience init(_ settings: String = "") throws { try self.init(on: Bench(settings)) }
+
+    init(on bench: Bench) throws {
+        self.bench = bench
+        let ingest = try Ingest(
             folder: bench.folder, store: bench.store, watch: bench.watch, conflicts: ConflictPolicy(bench.configuration.receiving.conflicts),
             logger: bench.logger, arrived: {})
         provider = StorageSCP(configuration: .init(address: "127.0.0.1", port: 0), handler: ingest, logger: bench.logger)
@@ -52,7 +54,7 @@ final class Receiver {
         #expect(try dataSetDigest(ofFile: path) == dataSetDigest(ofFile: receiver.bench.folder.instances.appending(path: "1.2/1.1.dcm").path))
         let series = try #require(try receiver.bench.store.seriesInProgress().first)
         #expect(series.seriesInstanceUID == "1.2" && series.openAssociations == 0 && series.lastEnding == .released)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: receiver.bench.folder.incoming.path).isEmpty)
+        #expect(try halfFiles(in: receiver.bench.folder.incoming).isEmpty)
     }
 
     /// Small files, blocks of 128 KB exactly or not, and pixel data that begin after what is kept in memory (an ICC profile before them).
@@ -108,7 +110,7 @@ final class Receiver {
         let sent = try receiver.send([receiver.file(dataSet)])
         #expect(sent.output.contains("0xc000") || sent.status != 0, "\(sent.output)")
         #expect(try receiver.kept().isEmpty)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: receiver.bench.folder.incoming.path).isEmpty)
+        #expect(try halfFiles(in: receiver.bench.folder.incoming).isEmpty)
     }
 
     @Test func aFullDiskIsAnsweredOutOfResources() throws {

@@ -283,7 +283,7 @@ private final class FakeDisk: Sendable {
         _ = try open(folder, creating: true, logger: receiver.bench.logger)
         #expect(try store.instances(withSOPInstanceUID: "1.1").map(\.state) == [.missing])
         #expect(FileManager.default.fileExists(atPath: folder.unrecorded.appending(path: "instances/1.2/1.1.dcm").path))
-        #expect(try receiver.send([path]).status == 0)
+        #expect(try Receiver(on: receiver.bench).send([path]).status == 0)
         let row = try #require(try store.instances(withSOPInstanceUID: "1.1").first)
         #expect(row.state == .current && folder.condition(of: row) == .intact)
     }

@@ -84,12 +84,12 @@ typedef struct cdcmtk_request {
 /// Waits for the next request; returns its kind, 0 with an error when the association is over. Another request, which may be a
 /// response too, is taken by cdcmtk_association_receive_message.
 int cdcmtk_association_next(cdcmtk_association *association, cdcmtk_request *request, cdcmtk_error *error);
-/// Begins to read the data set of the store request into a new Part 10 file, as it comes. Without a path, or when the file cannot be
-/// written, the data set is read off all the same and no file stays behind. Returns 1 once the first 64 KB of the file are there, or all of it,
+/// Begins to read the data set of the store request into a Part 10 file, as it comes: an empty one that is there. Without a path, or when
+/// the file cannot be written, the data set is read off all the same and no file stays behind. Returns 1 once the first 64 KB of the file are there, or all of it,
 /// and hands them out until cdcmtk_association_receive_file; 0 when the association is over.
 int cdcmtk_association_begin_file(cdcmtk_association *association, const char *path, const uint8_t **start, size_t *count, cdcmtk_error *error);
 
-/// A data set that arrived in whole, as a Part 10 file that is written, its flush under way.
+/// A data set that arrived in whole, as a Part 10 file; its last bytes and its flush are under way.
 typedef struct cdcmtk_received {
     uint64_t size;  // bytes of the file
     uint8_t digest[32]; // SHA-256 of the data set
@@ -102,7 +102,7 @@ typedef struct cdcmtk_received {
 int cdcmtk_association_receive_file(cdcmtk_association *association, cdcmtk_received *received, cdcmtk_error *error);
 /// Has the entries of a folder flushed after the file that was received, while the caller goes on.
 void cdcmtk_association_flush_folder(cdcmtk_association *association, const char *path);
-/// Waits until the file that was received is flushed, and the folders; 0, or the errno of a failure.
+/// Waits until the file that was received is written and flushed, and the folders; 0, or the errno of a failure.
 int cdcmtk_association_await_flush(cdcmtk_association *association);
 /// Answers the echo or store request with a status, and, unless null, an Error Comment of at most 64 characters.
 int cdcmtk_association_respond(cdcmtk_association *association, uint16_t status, const char *comment, cdcmtk_error *error);

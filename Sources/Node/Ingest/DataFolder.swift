@@ -4,7 +4,7 @@ import Foundation
 import NodeStore
 import Synchronization
 
-/// The folder that holds all a node keeps: `node.sqlite`, `incoming/` (half files), `instances/SERIES/SOP.dcm`,
+/// The folder that holds all a node keeps: `node.sqlite`, `intake.journal` and `incoming/` (what has no row yet), `instances/SERIES/SOP.dcm`,
 /// `results/JOB/`, `rejected/JOB/` (objects that must not be sent), and `unrecorded/` (files found without a row; nothing is ever deleted that may be the only copy).
 public struct DataFolder: Sendable {
     public let root: URL
@@ -12,6 +12,8 @@ public struct DataFolder: Sendable {
     public init(_ root: URL) { self.root = root }
 
     var incoming: URL { root.appending(path: "incoming") }
+    /// What was acknowledged and has no row yet: an `IntakeJournal`.
+    var journal: URL { root.appending(path: "intake.journal") }
     var instances: URL { root.appending(path: "instances") }
     var results: URL { root.appending(path: "results") }
     /// Objects that the node's own check refused, a folder a job: for a person to look at, and to delete.
@@ -37,28 +39,28 @@ public struct DataFolder: Sendable {
     /// An older file of that name stays: the new one then carries the start of its digest. A file that has this name too holds
     /// the same data set, and is taken over.
     func place(_ path: String, series: String, sop: String, digest: String) throws -> (path: String, folders: [String]) {
-        // Not by URLs: this is done for every instance.
         let parent = "\(root.path)/instances", folder = "\(parent)/\(series)"
-        var folders = [folder], name = "\(sop).dcm"
-        var linked = link(path, "\(folder)/\(name)")
-        if linked != 0, errno == ENOENT {
-            if mkdir(folder, 0o755) == 0 {
-                folders.append(parent)
-            } else if errno != EEXIST {
-                throw NodeError(.dataFolder, "Folder \(folder) cannot be made: \(systemReason()).")
-            }
-            linked = link(path, "\(folder)/\(name)")
-        }
-        if linked == 0 {
+        var name = "\(sop).dcm"
+        if try addName(name, in: folder, to: path) {
             unlink(path)
         } else {
-            guard errno == EEXIST else { throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder): \(systemReason()).") }
             name = "\(sop).\(digest.prefix(16)).dcm"
-            guard rename(path, "\(folder)/\(name)") == 0 else {
-                throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder): \(systemReason()).")
-            }
+            guard rename(path, "\(folder)/\(name)") == 0 else { throw NodeError(.dataFolder, "Instance \(sop) cannot be put in \(folder): \(systemReason()).") }
         }
-        return ("instances/\(series)/\(name)", folders)
+        // The parent too: another thread may have made the folder, and not flushed that yet.
+        return ("instances/\(series)/\(name)", [folder, parent])
+    }
+
+    /// Gives a file a second name, making its folder where that is missing; false where the name is taken, or the file is not there.
+    func addName(_ name: String, in folder: String, to path: String) throws -> Bool {
+        // Not by URLs: this is done for every instance.
+        if link(path, "\(folder)/\(name)") == 0 { return true }
+        if errno == ENOENT, access(path, F_OK) == 0 {
+            guard mkdir(folder, 0o755) == 0 || errno == EEXIST else { throw NodeError(.dataFolder, "Folder \(folder) cannot be made: \(systemReason()).") }
+            if link(path, "\(folder)/\(name)") == 0 { return true }
+        }
+        guard errno == EEXIST || errno == ENOENT else { throw NodeError(.dataFolder, "\(name) cannot be put in \(folder): \(systemReason()).") }
+        return false
     }
 
     /// What is free on the folder's disk for a program without privileges.
@@ -71,15 +73,18 @@ public struct DataFolder: Sendable {
 
     // MARK: Starting
 
-    /// Removes what was being received or made when the node stopped: none of it was acknowledged. Returns how many.
+    /// Removes what was being received or made when the node stopped: none of it was acknowledged. Returns how many; an empty file is none.
     func removeHalfFiles() throws -> Int {
         let manager = FileManager.default
         let half = try manager.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil)
             + manager.contentsOfDirectory(at: results, includingPropertiesForKeys: nil).filter { $0.pathExtension == "part" }
+        var count = 0
         for file in half {
+            var status = stat()
+            if lstat(file.path, &status) == 0, status.st_size > 0 { count += 1 }
             do { try manager.removeItem(at: file) } catch { throw NodeError(.dataFolder, "\(file.path) cannot be removed: \(error)") }
         }
-        return half.count
+        return count
     }
 
     /// All files of instances and results, relative to the root; what lies deeper or is no folder where one should be counts as a file.

@@ -6,11 +6,13 @@ import Logging
 import NodeConfiguration
 import NodeStore
 
-/// Takes received instances in: each is durable in its place and in the database before success is answered.
+/// Takes received instances in: each survives a power cut before success is answered, one whose UID is new as a file and a record in the
+/// journal, any other in its place and in the database.
 final class Ingest: StorageHandler {
     private let folder: DataFolder
     private let store: Store
     private let watch: FolderWatch
+    private let intake: Intake
     private let conflicts: ConflictPolicy
     /// Called when an association ended: a series whose instances still arrive is not decided about.
     private let arrived: @Sendable () -> Void
@@ -21,14 +23,17 @@ final class Ingest: StorageHandler {
 
     init(
         folder: DataFolder, store: Store, watch: FolderWatch, conflicts: ConflictPolicy, logger: Logger, arrived: @escaping @Sendable () -> Void
-    ) {
+    ) throws {
         self.folder = folder
         self.store = store
         self.watch = watch
         self.conflicts = conflicts
         self.logger = logger
         self.arrived = arrived
+        intake = try Intake(folder: folder, store: store, logger: logger)
     }
+
+    deinit { intake.stop() }
 
     func accepts(_ association: AssociationInfo) -> AssociationRejection? {
         watch.admission().associations ? nil : .temporaryCongestion
@@ -36,7 +41,10 @@ final class Ingest: StorageHandler {
 
     func destination(of request: StoreRequest, on association: AssociationInfo) -> StoreDestination {
         guard watch.admission().instances else { return .refuse(.outOfResources) }
-        return .file(Arrival(request, at: folder.newIncomingFile(), on: association, into: self))
+        do { return .file(Arrival(request, at: try intake.files.take(), on: association, into: self)) } catch {
+            logger.error("Instance \(request.sopInstanceUID) from \(association.callingAETitle) cannot be kept: \(error)")
+            return .refuse(.outOfResources)
+        }
     }
 
     /// One instance on its way in.
@@ -66,11 +74,17 @@ final class Ingest: StorageHandler {
     private func stored(
         _ request: StoreRequest, in file: ReceivedFile, on association: AssociationInfo, describedBy description: () throws -> InstanceDescription
     ) -> DIMSEStatus {
-        // Gone already when all went well.
-        defer { unlink(file.path) }
         do {
             return try takeIn(request, described: description(), in: file, on: association)
-        } catch where !watch.admission().folder {
+        } catch {
+            unlink(file.path)
+            return status(of: request, on: association, after: error)
+        }
+    }
+
+    /// What is answered where an instance could not be taken in.
+    private func status(of request: StoreRequest, on association: AssociationInfo, after error: any Error) -> DIMSEStatus {
+        do { throw error } catch where !watch.admission().folder {
             logger.error("Instance \(request.sopInstanceUID) from \(association.callingAETitle) cannot be kept: \(error)")
             return .outOfResources
         } catch let error as NodeError where error.code == .mismatch {
@@ -105,18 +119,30 @@ final class Ingest: StorageHandler {
         guard header.sopInstanceUID == request.sopInstanceUID, header.sopClassUID == request.sopClassUID else {
             throw NodeError(.mismatch, "its data set is instance \(header.sopInstanceUID) of class \(header.sopClassUID).")
         }
-        let digest = hexadecimal(file.digest)
-        let place = try folder.place(
-            file.path, series: header.seriesInstanceUID.string, sop: header.sopInstanceUID.string, digest: digest)
-        place.folders.forEach(file.flush(folder:))
+        let uid = header.sopInstanceUID.string
         let instance = ReceivedInstance(
-            sopInstanceUID: header.sopInstanceUID.string, sopClassUID: header.sopClassUID.string,
+            sopInstanceUID: uid, sopClassUID: header.sopClassUID.string,
             transferSyntaxUID: request.transferSyntaxUID.string, seriesInstanceUID: header.seriesInstanceUID.string,
-            studyInstanceUID: header.studyInstanceUID.string, patientDigest: description.patientDigest, digest: digest, size: file.size,
-            path: place.path, header: description.json, refusal: Self.refusal(of: header))
+            studyInstanceUID: header.studyInstanceUID.string, patientDigest: description.patientDigest, digest: hexadecimal(file.digest), size: file.size,
+            path: String(file.path.dropFirst(folder.root.path.count + 1)), header: description.json, refusal: Self.refusal(of: header))
         let record = AssociationRecord(
             key: key(association), callingAETitle: association.callingAETitle.string, calledAETitle: association.calledAETitle.string,
             peer: association.peerAddress)
+        try intake.claim(uid)
+        var isSettling = false
+        defer { if !isSettling { intake.release(uid) } }
+        isSettling = try !store.holds(uid)
+            && intake.add(IntakeRecord(instance: instance, association: record, received: Date()), awaitFlush: file.awaitFlush)
+        return try isSettling ? .success : takeAgain(instance, in: file, of: record, on: association)
+    }
+
+    /// Takes an instance in whose UID is known, or one that the journal cannot take.
+    private func takeAgain(
+        _ instance: ReceivedInstance, in file: ReceivedFile, of record: AssociationRecord, on association: AssociationInfo
+    ) throws -> DIMSEStatus {
+        let place = try folder.place(file.path, series: instance.seriesInstanceUID, sop: instance.sopInstanceUID, digest: instance.digest)
+        place.folders.forEach(file.flush(folder:))
+        let instance = instance.placed(at: place.path)
         let outcome = try store.record(instance, of: record, conflicts: conflicts, at: Date(), awaitFlush: file.awaitFlush)
         let name = "Instance \(instance.sopInstanceUID) from \(association.callingAETitle)"
         switch outcome {

@@ -9,6 +9,8 @@ func open(_ folder: DataFolder, creating: Bool, logger: Logger) throws -> (Store
     try folder.probe()
     let store = try Store(folder: folder.root, checking: true, existing: folder.identity() != nil)
     try folder.prepare()
+    let replayed = try folder.replayJournal(into: store, logger: logger)
+    if replayed > 0 { logger.notice("Recorded \(replayed) instances that were acknowledged just before the node stopped.") }
     let halves = try folder.removeHalfFiles()
     if halves > 0 { logger.notice("Removed \(halves) half files: they were never acknowledged.") }
     let recovery = try store.recover(files: folder.files(), at: Date())

@@ -1,0 +1,160 @@
+import DICOMCore
+import DICOMImaging
+import Foundation
+import NodeStore
+import NodeTesting
+import Testing
+
+@testable import Node
+
+/// Instances that were acknowledged and have no rows yet.
+@Suite struct IntakeTests {
+    private let bench: Bench
+    init() throws { bench = try Bench() }
+
+    /// An instance in a file of the pool, as it is when its last byte was received.
+    private func arrive(_ sop: String, into intake: Intake, value: UInt8 = 4) throws -> IntakeRecord {
+        let dataSet = try Bench.dataSet(sop: sop), path = try intake.files.take()
+        try dataSet.set(.pixelData, bytes: [UInt8](repeating: value, count: 32))
+        try dataSet.write(to: path)
+        let header = try SliceHeader(dataSet)
+        let instance = try ReceivedInstance(
+            sopInstanceUID: sop, sopClassUID: header.sopClassUID.string, transferSyntaxUID: "1.2.840.10008.1.2.1", seriesInstanceUID: "1.2",
+            studyInstanceUID: "1.3", patientDigest: patientDigest(of: dataSet), digest: dataSetDigest(ofFile: path),
+            size: Data(contentsOf: URL(fileURLWithPath: path)).count, path: "incoming/\((path as NSString).lastPathComponent)", header: header.json(),
+            refusal: nil)
+        return IntakeRecord(
+            instance: instance, association: AssociationRecord(key: "run/1", callingAETitle: "CT", calledAETitle: "NODE", peer: "127.0.0.1"),
+            received: Date())
+    }
+
+    /// Starts a node on a copy of the folder as it is now: what a kill leaves.
+    private func afterKill(_ change: (DataFolder) throws -> Void = { _ in }) throws -> (folder: DataFolder, store: Store) {
+        let root = try Places.temporaryFolder("killed")
+        try FileManager.default.removeItem(at: root)
+        try FileManager.default.copyItem(at: bench.folder.root, to: root)
+        let folder = DataFolder(root)
+        try change(folder)
+        return (folder, try open(folder, creating: true, logger: bench.logger).0)
+    }
+
+    private enum Moment: CaseIterable { case afterTheAnswer, afterTheNewName, afterTheMove, afterTheRow }
+
+    @Test func aCrashBetweenAnswerAndRowLosesNothingAndRecordsOnce() throws {
+        for moment in Moment.allCases {
+            let tests = try IntakeTests(), intake = try tests.patientIntake()
+            let record = try tests.arrive("1.1", into: intake)
+            #expect(try intake.add(record, awaitFlush: {}))
+            #expect(try !tests.bench.store.holds("1.1"))
+            if moment == .afterTheRow { try intake.settle() }
+            var (folder, store) = try tests.afterKill { folder in
+                guard moment == .afterTheNewName || moment == .afterTheMove else { return }
+                let incoming = folder.root.appending(path: record.instance.path)
+                try FileManager.default.createDirectory(at: folder.instances.appending(path: "1.2"), withIntermediateDirectories: true)
+                try FileManager.default.linkItem(at: incoming, to: folder.instances.appending(path: "1.2/1.1.dcm"))
+                if moment == .afterTheMove { try FileManager.default.removeItem(at: incoming) }
+            }
+            for _ in 0..<2 {  // and the start after that changes nothing
+                let rows = try store.instances(withSOPInstanceUID: "1.1")
+                #expect(rows.map(\.state) == [.current] && rows.map(\.path) == ["instances/1.2/1.1.dcm"], "\(moment)")
+                #expect(folder.condition(of: rows[0]) == .intact && rows[0].digest == record.instance.digest)
+                #expect(try folder.instanceFiles() == ["instances/1.2/1.1.dcm"] && halfFiles(in: folder.incoming).isEmpty)
+                let series = try store.seriesInProgress()
+                #expect(series.map(\.lastEnding) == [.lost])
+                #expect(try abs(series[0].lastArrival.timeIntervalSince(record.received)) < 0.001 && store.headers(ofSeries: 1) == [record.instance.header])
+                store = try open(folder, creating: true, logger: bench.logger).0
+            }
+            intake.stop()
+        }
+    }
+
+    @Test func whatWasNotFlushedBeforeACutIsNotRecorded() throws {
+        let intake = try patientIntake()
+        defer { intake.stop() }
+        let record = try arrive("1.1", into: intake)
+        #expect(try intake.add(record, awaitFlush: {}))
+        // The bytes, and then the record, cut short.
+        let damages: [(DataFolder) throws -> Void] = [
+            { try Data(contentsOf: $0.root.appending(path: record.instance.path)).dropLast(8).write(to: $0.root.appending(path: record.instance.path)) },
+            {
+                var journal = try Data(contentsOf: $0.journal)
+                let at = try #require(journal.range(of: Data("1.2.840.10008.1.2.1".utf8)))
+                journal[at.lowerBound] ^= 1
+                try journal.write(to: $0.journal)
+            },
+            { try Data(contentsOf: $0.journal).prefix(10).write(to: $0.journal) },
+            { try FileManager.default.removeItem(at: $0.journal) },
+        ]
+        for damage in damages {
+            let (folder, store) = try afterKill(damage)
+            #expect(try store.instances(withSOPInstanceUID: "1.1").isEmpty && folder.files().isEmpty && halfFiles(in: folder.incoming).isEmpty)
+        }
+        #expect(try afterKill().store.instances(withSOPInstanceUID: "1.1").count == 1)
+    }
+
+    @Test func anInstanceWhoseFlushFailsIsNotRecordedByAnybody() throws {
+        let intake = try patientIntake()
+        let record = try arrive("1.1", into: intake)
+        #expect(throws: NodeError.self) { try intake.add(record) { throw NodeError(.dataFolder, "full") } }
+        #expect(try afterKill().store.instances(withSOPInstanceUID: "1.1").isEmpty)
+        intake.stop()
+        #expect(try bench.store.instances(withSOPInstanceUID: "1.1").isEmpty)
+    }
+
+    @Test func whoeverLooksSeesWhatWasAcknowledged() throws {
+        let intake = try patientIntake()
+        defer { intake.stop() }
+        for sop in ["1.1", "1.2"] { #expect(try intake.add(arrive(sop, into: intake), awaitFlush: {})) }
+        #expect(try bench.store.seriesInProgress().map(\.openAssociations) == [1])
+        #expect(try bench.store.headers(ofSeries: 1).count == 2)
+        #expect(try intake.add(arrive("1.3", into: intake), awaitFlush: {}))
+        #expect(try bench.folder.holding(of: "1.3", class: SOPClass.ctImageStorage.string, in: bench.store) == .held)
+    }
+
+    @Test func whatCannotBeRecordedWaitsAndHoldsUpNobodyElse() throws {
+        let intake = try patientIntake()
+        defer { intake.stop() }
+        // A file where the folder of the series should be.
+        try Data().write(to: bench.folder.instances.appending(path: "1.2"))
+        #expect(try intake.add(arrive("1.1", into: intake), awaitFlush: {}))
+        #expect(throws: NodeError.self) { try intake.settle() }
+        #expect(try halfFiles(in: bench.folder.incoming).count == 1)
+        // The end of its association waits with it; others go on.
+        try bench.store.associationEnded("run/1", .released, at: Date())
+        _ = try bench.store.seriesInProgress()
+        try FileManager.default.removeItem(at: bench.folder.instances.appending(path: "1.2"))
+        try intake.settle()
+        #expect(try bench.store.instances(withSOPInstanceUID: "1.1").map(\.state) == [.current])
+        #expect(try bench.store.seriesInProgress().map(\.lastEnding) == [.released])
+    }
+
+    @Test func aClaimedUIDIsFreeOnceItsRowIsThere() throws {
+        let intake = try patientIntake()
+        defer { intake.stop() }
+        try intake.claim("1.1")
+        #expect(try intake.add(arrive("1.1", into: intake), awaitFlush: {}))
+        try intake.claim("1.1")  // does not wait for the hour that the intake would
+        #expect(try bench.store.holds("1.1"))
+        intake.release("1.1")
+    }
+
+    @Test func theJournalHoldsWhatFitsAndNoMore() throws {
+        let intake = try patientIntake(), record = try arrive("1.1", into: intake)
+        intake.stop()
+        let journal = try IntakeJournal(in: bench.folder)
+        var slots: [Int] = []
+        while let slot = try journal.write(record) { slots.append(slot) }
+        #expect(slots.count == IntakeJournal.slotCount && Set(slots).count == slots.count)
+        let read = try IntakeJournal.records(in: bench.folder)
+        #expect(read.count == slots.count && read.allSatisfy { $0.bytes == record.bytes })
+        journal.release([7])
+        #expect(try journal.write(record) == 7)
+        for slot in slots { try journal.clear(slot) }
+        #expect(try IntakeJournal.records(in: bench.folder).isEmpty)
+        let long = record.instance.placed(at: String(repeating: "x", count: IntakeJournal.slotSize))
+        #expect(try journal.write(IntakeRecord(instance: long, association: record.association, received: Date())) == nil)
+    }
+
+    /// An intake that records nothing until it is told to.
+    private func patientIntake() throws -> Intake { try Intake(folder: bench.folder, store: bench.store, logger: bench.logger, wait: 3_600_000) }
+}
