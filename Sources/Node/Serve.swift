@@ -15,7 +15,7 @@ public func serve(
     // A peer or worker that goes away while it is written to is an error value, not the end of the node.
     signal(SIGPIPE, SIG_IGN)
     let folder = DataFolder(configuration.dataDirectory)
-    let (store, lock) = try await onOwnThread("start") { try open(folder, creating: configuration.createDataDirectory, logger: logger) }
+    guard let (store, lock) = try await openOnceThereIsRoom(folder, configuration, logger: logger) else { return logger.notice("Stopped.") }
     let watch = FolderWatch(folder, configuration, logger: logger)
     // Beside the services: reading the weights for their digests takes seconds, and no association shall wait for it.
     async let _ = warnOfWhatIsMissing(configuration, logger: logger)

@@ -34,9 +34,9 @@ public struct SeriesInProgress: Sendable {
 }
 
 extension Store {
-    /// All series that are still arriving.
+    /// All series that are still arriving, but those of which something was acknowledged and cannot be recorded now.
     public func seriesInProgress() throws -> [SeriesInProgress] {
-        try recordEnds()
+        let waiting = Set(try recordEnds().map(\.seriesInstanceUID))
         return try pool.read { db in
             try Row.fetchAll(
                 db,
@@ -56,7 +56,7 @@ extension Store {
                     lastArrival: date(row["last_arrival"])!,
                     openAssociations: row["open"], lastEnd: date(row["last_end"]),
                     lastEnding: (row["ending"] as String?).flatMap(AssociationEnding.init))
-            }
+            }.filter { !waiting.contains($0.seriesInstanceUID) }
         }
     }
 
@@ -76,11 +76,22 @@ extension Store {
         series id: Int64, lastArrival: Date, evidence: String, selection: String? = nil, templateSet: String, instances: [String]? = nil,
         maximumAttempts: Int, at now: Date
     ) throws -> Int64? {
-        try groupCommit { db in
+        try decide(about: id) { db in
             guard try Self.close(id, lastArrival: lastArrival, in: db) else { return nil }
             let job = NewJob(
                 series: id, state: .queued, templateSet: templateSet, instances: instances, maximumAttempts: maximumAttempts, evidence: evidence, selection: selection)
             return try Self.insert(job, at: now, in: db)
+        }
+    }
+
+    /// Decides about a series in one transaction, once all that was acknowledged is recorded; throws `notRecorded` where some of it cannot be.
+    func decide<T: Sendable>(about series: Int64, _ work: @escaping @Sendable (Database) throws -> T) throws -> T {
+        let unrecorded = Set(recordAcknowledged().map(\.seriesInstanceUID))
+        return try groupCommit { db in
+            if !unrecorded.isEmpty, let uid = try String.fetchOne(db, sql: "SELECT series_uid FROM series WHERE id = ?", arguments: [series]),
+                unrecorded.contains(uid)
+            { throw StoreError(.notRecorded, "Instances of series \(uid) were received and cannot be recorded yet.") }
+            return try work(db)
         }
     }
 

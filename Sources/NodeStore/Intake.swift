@@ -76,6 +76,18 @@ public struct Arrival: Sendable {
     }
 }
 
+/// An instance that was acknowledged and cannot be recorded for now.
+public struct Unrecorded: Sendable {
+    public let sopInstanceUID, seriesInstanceUID: String
+    /// The key of the association that brought it.
+    public let association: String
+
+    public init(_ arrival: Arrival) {
+        (sopInstanceUID, seriesInstanceUID) = (arrival.instance.sopInstanceUID, arrival.instance.seriesInstanceUID)
+        association = arrival.association.key
+    }
+}
+
 /// What recording an instance came to.
 public enum Recorded: Sendable, Equatable {
     /// A row was made.
@@ -171,11 +183,12 @@ extension Store {
         try recordEnds()
     }
 
-    /// Records the ends of associations that could not be recorded when they came. A series waits for them.
-    func recordEnds() throws {
-        let all = ends.withLock { $0 }, open = recordAcknowledged()
+    /// Records the ends of associations that could not be recorded when they came. A series waits for them, and they for the rows of all that
+    /// their associations brought; returns what has none.
+    @discardableResult func recordEnds() throws -> [Unrecorded] {
+        let all = ends.withLock { $0 }, unrecorded = recordAcknowledged(), open = Set(unrecorded.map(\.association))
         let due = all.filter { !open.contains($0.key) }
-        guard !due.isEmpty else { return }
+        guard !due.isEmpty else { return unrecorded }
         try groupCommit { db in
             for end in due {
                 try db.execute(
@@ -189,6 +202,7 @@ extension Store {
         }
         let recorded = Set(due.map(\.key))
         ends.withLock { $0.removeAll { recorded.contains($0.key) } }
+        return unrecorded
     }
 
     private struct SeriesRow {

@@ -52,7 +52,7 @@ extension Store {
     public func leaveOut(
         series id: Int64, lastArrival: Date, evidence: String, selection: String, reason: String, at now: Date
     ) throws -> Int64? {
-        try groupCommit { db in
+        try decide(about: id) { db in
             guard try Self.close(id, lastArrival: lastArrival, in: db) else { return nil }
             try db.execute(sql: "DELETE FROM candidate WHERE series = ?", arguments: [id])
             let job = NewJob(
@@ -70,7 +70,7 @@ extension Store {
     public func enter(
         series id: Int64, lastArrival: Date, evidence: String, contest: String, facts: String, at now: Date
     ) throws -> Bool {
-        try groupCommit { db in
+        try decide(about: id) { db in
             guard try Self.close(id, lastArrival: lastArrival, in: db) else { return false }
             try db.execute(
                 sql: """

@@ -16,7 +16,7 @@ public final class Store: Sendable {
     /// Ends of associations that the database does not know yet.
     let ends = Mutex<[AssociationEnd]>([])
     /// Records what was acknowledged and has no row yet.
-    private let acknowledged = Mutex<(@Sendable () -> Set<String>)?>(nil)
+    private let acknowledged = Mutex<(@Sendable () -> [Unrecorded])?>(nil)
 
     /// Opens the database of a data folder, making both when they are not there, and brings its schema up to date.
     ///
@@ -103,10 +103,11 @@ public final class Store: Sendable {
     }
 
     /// Has something done before anything is said of which instances there are: to record those that were acknowledged and have no rows yet.
-    /// It returns the keys of associations that have more of them.
-    public func beforeLooking(_ record: @escaping @Sendable () -> Set<String>) { acknowledged.withLock { $0 = record } }
+    /// It returns those that cannot be recorded now: nothing is said of them, their series and the ends of their associations.
+    public func beforeLooking(_ record: @escaping @Sendable () -> [Unrecorded]) { acknowledged.withLock { $0 = record } }
 
-    @discardableResult func recordAcknowledged() -> Set<String> { acknowledged.withLock { $0 }?() ?? [] }
+    /// Those that stay without a row, of all that were acknowledged before the call.
+    func recordAcknowledged() -> [Unrecorded] { acknowledged.withLock { $0 }?() ?? [] }
 
     // MARK: Group commit
 

@@ -35,8 +35,12 @@ public struct StoredInstance: Sendable, Codable {
 
 extension Store {
     /// All contents that came under a SOP Instance UID, quarantined ones too, the current ones first.
+    ///
+    /// Throws `notRecorded` where one of them was acknowledged and cannot be recorded now.
     public func instances(withSOPInstanceUID uid: String) throws -> [StoredInstance] {
-        recordAcknowledged()
+        guard !recordAcknowledged().contains(where: { $0.sopInstanceUID == uid }) else {
+            throw StoreError(.notRecorded, "Instance \(uid) was received and cannot be recorded yet.")
+        }
         return try pool.read { db in
             try Row.fetchAll(
                 db, sql: "SELECT \(StoredInstance.columns) FROM instance WHERE sop_instance_uid = ? ORDER BY state <> 'current', id DESC",

@@ -42,6 +42,7 @@ struct DoctorCommand: AsyncParsableCommand {
                 \(String(format: "%.1f s: %.0f MB/s", report.seconds, report.megabytesPerSecond))
                 \(report.deleted) deleted by retention, \(report.lost) lost before, \(report.setAside) files put aside in unrecorded/
                 """)
+            if report.waiting > 0 { print("\(report.waiting) instances were received and wait to be recorded") }
         }
         guard report.findings.isEmpty else { throw CommandFailure(.findings, "\(report.findings.count) files are not as recorded.") }
     }

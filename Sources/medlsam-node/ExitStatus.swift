@@ -62,7 +62,7 @@ extension ExitStatus {
         switch code {
         case .notFound: self = .noInput
         case .notAllowed: self = .notAllowed
-        case .notOpened, .notDurable: self = .cannotCreate
+        case .notOpened, .notDurable, .notRecorded: self = .cannotCreate
         case .damaged, .newer: self = .unusableInput
         }
     }

@@ -4,12 +4,13 @@ import json
 import mmap
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
 import time
 
-from harness import Node, Sender, make_series, shim
+from harness import Node, PythonSender, Sender, data_set_digest, make_series, shim
 
 SETTINGS = "receiving: {minimumFreeMegabytes: 0, minimumFreePercent: 0, timeoutSeconds: 10}\ncompletion: {idleSeconds: 0.2, gapSeconds: 3600}"
 SLICES = 5  # as few as make a stack
@@ -62,6 +63,20 @@ class Run:
             time.sleep(0.05)
         return False
 
+    def kill_before_rows(self):
+        """Kills the node while instances that it acknowledged have no rows yet."""
+        while True:
+            files = self.new_series()
+            sender = PythonSender(self.node.port, files)
+            while len(sender.acknowledged()) < SLICES - 1 and sender.thread.is_alive():
+                time.sleep(0.001)
+            self.node.kill()
+            sender.wait()
+            self.acknowledged |= {uid: files[uid] for uid in sender.acknowledged()}
+            if self.node.lost(self.acknowledged):
+                return
+            self.node.start()
+
     def check(self):
         self.result["lost"] += len(self.node.lost(self.acknowledged))
         self.result["unsound"] += int(not self.node.is_sound())
@@ -106,12 +121,16 @@ def while_starting(folder, program, library, every):
     run.node.start()
     run.send(run.new_series())
     run.settle()
-    run.node.kill()
+    run.kill_before_rows()
+    left = folder / "left"
+    shutil.copytree(run.node.data, left)
     run.control.set()
     run.node.start()
     points = run.control.read()[0]
     run.node.kill()
     for point in range(1, points + 1, every):
+        shutil.rmtree(run.node.data)
+        shutil.copytree(left, run.node.data)
         run.control.set(point, errno.ENOSPC, True)
         run.node.start(wait=False)
         try:
@@ -145,12 +164,41 @@ def full(folder, program):
     answered = run.send(files)
     run.result["points"], run.result["hit"], run.result["refused"] = 1, int(len(answered) < 40), 40 - len(answered)
     run.result["deaths"] += int(not run.node.is_running())
-    run.check()
-    ballast.unlink()
-    again = dict(list(files.items())[len(answered):len(answered) + 4])
-    run.result["stuck"] += int(len(run.send(again)) != len(again))
+    rest = dict(list(files.items())[len(answered):])
+    # To the last byte, killed and started: it is there, takes nothing, and holds all that was acknowledged, with a row or without.
+    filler = fill(folder / "data/filler")
+    for _ in range(2):
+        run.node.kill()
+        run.node.start()
+        run.result["stuck"] += len(run.send(dict(list(rest.items())[:1])))
+        held = {data_set_digest(path) for part in ("incoming", "instances") for path in (folder / "data" / part).rglob("*") if path.is_file() and path.stat().st_size > 1000}
+        run.result["lost"] += sum(data_set_digest(path) not in held for path in run.acknowledged.values())
+        run.result["deaths"] += int(not run.node.is_running())
+    # Once there is room every acknowledged instance gets its row, without another start, and more are taken.
+    for file in (ballast, filler):
+        file.unlink()
+    again = dict(list(rest.items())[:4])
+    deadline = time.monotonic() + 30
+    while len(run.send(again)) != len(again) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    run.result["stuck"] += int(time.monotonic() >= deadline)
+    while run.node.lost(run.acknowledged) and time.monotonic() < deadline:
+        time.sleep(0.1)
     run.check()
     return run.finish("a disk that is full", begun)
+
+
+def fill(path):
+    """Writes zeros until nothing more fits."""
+    with open(path, "wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while file.write(bytes(size)):
+                    pass
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+    return path
 
 
 def run(program, folder, every=1):

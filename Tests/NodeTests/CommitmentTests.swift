@@ -69,6 +69,8 @@ private let ct = SOPClass.ctImageStorage.string
         }
         let sent = try runTool("storescu", ["-aec", "MEDLSAM", "127.0.0.1", "\(node.port)"] + paths)
         #expect(sent.status == 0, "\(sent.output)")
+        // Its rows, and names, may be a moment behind the answers.
+        _ = try await eventually("the rows") { try bench.store.instances(withSOPInstanceUID: "1.1.5").isEmpty ? nil : true }
         return (node, bench)
     }
 

@@ -13,14 +13,14 @@ import Testing
     init() throws { bench = try Bench() }
 
     /// An instance in a file of the pool, as it is when its last byte was received.
-    private func arrive(_ sop: String, into intake: Intake, value: UInt8 = 4) throws -> IntakeRecord {
+    private func arrive(_ sop: String, into intake: Intake, patient: String? = nil) throws -> IntakeRecord {
         let dataSet = try Bench.dataSet(sop: sop), path = try intake.files.take()
-        try dataSet.set(.pixelData, bytes: [UInt8](repeating: value, count: 32))
+        try dataSet.set(.pixelData, bytes: [UInt8](repeating: 4, count: 32))
         try dataSet.write(to: path)
         let header = try SliceHeader(dataSet)
         let instance = try ReceivedInstance(
             sopInstanceUID: sop, sopClassUID: header.sopClassUID.string, transferSyntaxUID: "1.2.840.10008.1.2.1", seriesInstanceUID: "1.2",
-            studyInstanceUID: "1.3", patientDigest: patientDigest(of: dataSet), digest: dataSetDigest(ofFile: path),
+            studyInstanceUID: "1.3", patientDigest: patient ?? patientDigest(of: dataSet), digest: dataSetDigest(ofFile: path),
             size: Data(contentsOf: URL(fileURLWithPath: path)).count, path: "incoming/\((path as NSString).lastPathComponent)", header: header.json(),
             refusal: nil)
         return IntakeRecord(
@@ -46,7 +46,7 @@ import Testing
             let record = try tests.arrive("1.1", into: intake)
             #expect(try intake.add(record, awaitFlush: {}))
             #expect(try !tests.bench.store.holds("1.1"))
-            if moment == .afterTheRow { try intake.settle() }
+            if moment == .afterTheRow { intake.settle() }
             var (folder, store) = try tests.afterKill { folder in
                 guard moment == .afterTheNewName || moment == .afterTheMove else { return }
                 let incoming = folder.root.appending(path: record.instance.path)
@@ -114,18 +114,109 @@ import Testing
     @Test func whatCannotBeRecordedWaitsAndHoldsUpNobodyElse() throws {
         let intake = try patientIntake()
         defer { intake.stop() }
-        // A file where the folder of the series should be.
-        try Data().write(to: bench.folder.instances.appending(path: "1.2"))
+        let unblock = try blockTheSeries()
         #expect(try intake.add(arrive("1.1", into: intake), awaitFlush: {}))
-        #expect(throws: NodeError.self) { try intake.settle() }
+        #expect(intake.settle().map(\.sopInstanceUID) == ["1.1"])
         #expect(try halfFiles(in: bench.folder.incoming).count == 1)
         // The end of its association waits with it; others go on.
         try bench.store.associationEnded("run/1", .released, at: Date())
         _ = try bench.store.seriesInProgress()
-        try FileManager.default.removeItem(at: bench.folder.instances.appending(path: "1.2"))
-        try intake.settle()
+        try unblock()
+        #expect(intake.settle().isEmpty)
         #expect(try bench.store.instances(withSOPInstanceUID: "1.1").map(\.state) == [.current])
         #expect(try bench.store.seriesInProgress().map(\.lastEnding) == [.released])
+    }
+
+    /// Puts a file where the folder of the series should be; what is returned takes it away.
+    private func blockTheSeries() throws -> () throws -> Void {
+        let place = bench.folder.instances.appending(path: "1.2")
+        try Data().write(to: place)
+        return { try FileManager.default.removeItem(at: place) }
+    }
+
+    @Test func onceARowCannotBeWrittenNothingIsAcknowledgedWithoutOne() throws {
+        let intake = try patientIntake()
+        defer { intake.stop() }
+        let unblock = try blockTheSeries(), late = try arrive("1.2", into: intake)
+        #expect(try intake.add(arrive("1.1", into: intake), awaitFlush: {}))
+        // That it is behind turns out while another is being flushed.
+        #expect(try !intake.add(late) { intake.settle() })
+        #expect(try !intake.add(arrive("1.3", into: intake)) { Issue.record("it was taken") })
+        #expect(try IntakeJournal.records(in: bench.folder).map(\.instance.sopInstanceUID) == ["1.1"])
+        try unblock()
+        #expect(intake.settle().isEmpty)
+        #expect(try intake.add(late, awaitFlush: {}))
+    }
+
+    @Test func ofWhatWasAcknowledgedAndCannotBeRecordedNothingIsSaid() throws {
+        try bench.receive(7...7, from: "CT", at: Date())  // the series is known
+        let series = try bench.store.seriesInProgress()[0], intake = try patientIntake()
+        defer { intake.stop() }
+        let unblock = try blockTheSeries()
+        try intake.claim("1.1")
+        #expect(try intake.add(arrive("1.1", into: intake, patient: "p"), awaitFlush: {}))
+        // Not that it is missing, to whoever asks for commitment,
+        let commitment = StorageCommitment(store: bench.store, folder: bench.folder, configuration: bench.configuration, logger: bench.logger) {}
+        let asked = try bench.store.recordCommitment(
+            transactionUID: "2.25.1", requester: "CT", responder: "NODE", peer: "p", references: [.init(sopClassUID: SOPClass.ctImageStorage.string, sopInstanceUID: "1.1")],
+            duplicate: 1, firstAttempt: Date(), at: Date())
+        #expect(throws: StoreError.self) { try commitment.report(on: bench.store.commitment(asked).0) }
+        // nor that the series is complete,
+        #expect(try bench.store.seriesInProgress().isEmpty)
+        #expect(throws: StoreError.self) { try complete(series) }
+        // nor which of two contents counts.
+        #expect(throws: NodeError.self) { try intake.claim("1.1") }
+        try unblock()
+        #expect(try commitment.report(on: bench.store.commitment(asked).0).eventTypeID == 1)
+        #expect(try bench.store.seriesInProgress().map(\.id) == [series.id])
+        #expect(try complete(series) == nil)  // which rests on old evidence
+        try intake.claim("1.1")
+    }
+
+    @Test func aDecisionMeetsWhatWasAcknowledgedJustBefore() throws {
+        try bench.receive(7...7, from: "CT", at: Date())
+        let series = try bench.store.seriesInProgress()[0], intake = try patientIntake()
+        defer { intake.stop() }
+        #expect(try intake.add(arrive("1.1", into: intake, patient: "p"), awaitFlush: {}))
+        #expect(try complete(series) == nil)
+        #expect(try complete(bench.store.seriesInProgress()[0]) != nil)
+    }
+
+    private func complete(_ series: SeriesInProgress) throws -> Int64? {
+        try bench.store.complete(series: series.id, lastArrival: series.lastArrival, evidence: "{}", templateSet: "t", maximumAttempts: 1, at: Date())
+    }
+
+    @Test func retentionTakesNothingThatWaitsForItsRow() throws {
+        let past = Date() - 86400
+        try bench.receive(7...7, from: "CT", at: past)
+        let old = try bench.store.seriesInProgress()[0]
+        _ = try bench.store.leaveOut(series: old.id, lastArrival: old.lastArrival, evidence: "{}", selection: "{}", reason: "", at: past)
+        let intake = try patientIntake()
+        defer { intake.stop() }
+        #expect(try intake.add(arrive("1.1", into: intake, patient: "p"), awaitFlush: {}))
+        let deletion = try #require(try bench.store.delete(by: RetentionRule(delivered: 60, notContoured: 60), at: Date()))
+        try bench.folder.remove(deletion.files, folders: deletion.folders)
+        #expect(deletion.files == ["instances/1.2/7.dcm"])
+        #expect(try bench.folder.holding(of: "1.1", class: SOPClass.ctImageStorage.string, in: bench.store) == .held)
+        #expect(try bench.store.seriesInProgress().map(\.id) == [old.id])
+    }
+
+    @Test func aCheckOfTheStoreCountsWhatWaitsAndFindsNoFault() throws {
+        let intake = try patientIntake()
+        defer { intake.stop() }
+        for sop in ["1.1", "1.2"] { #expect(try intake.add(arrive(sop, into: intake), awaitFlush: {})) }
+        // One whose row was about to be written, and one that never came to its end.
+        let records = try IntakeJournal.records(in: bench.folder)
+        try FileManager.default.createDirectory(at: bench.folder.instances.appending(path: "1.2"), withIntermediateDirectories: true)
+        try FileManager.default.linkItem(at: bench.folder.root.appending(path: records[0].instance.path), to: bench.folder.instances.appending(path: "1.2/\(records[0].instance.sopInstanceUID).dcm"))
+        let half = try arrive("1.3", into: intake)
+        try Data(count: 10).write(to: bench.folder.root.appending(path: half.instance.path))
+        #expect(try intake.journal.write(half) != nil)
+        let before = try StoreCheck(bench.folder, arrivalSeconds: 0).run()
+        #expect(before.waiting == 2 && before.instances == 0 && before.findings.isEmpty)
+        intake.settle()
+        let after = try StoreCheck(bench.folder, arrivalSeconds: 0).run()
+        #expect(after.waiting == 0 && after.instances == 2 && after.findings.isEmpty)
     }
 
     @Test func aClaimedUIDIsFreeOnceItsRowIsThere() throws {

@@ -47,6 +47,8 @@ struct CommitmentService: Service {
                 do { answer = .status(try send(commitment.report(on: one), peer)) } catch let error as NetworkError {
                     // The others would only wait for the same.
                     failure = error.message
+                } catch let error as StoreError where error.code == .notRecorded {
+                    answer = .notSent(reason: error.message)
                 }
             }
             try commitment.record(answer ?? .notSent(reason: failure ?? ""), for: one)

@@ -20,11 +20,12 @@ public struct DataFolder: Sendable {
     var rejected: URL { root.appending(path: "rejected") }
     var unrecorded: URL { root.appending(path: "unrecorded") }
 
-    /// Makes the folders.
+    /// Makes the folders, and room for the journal.
     func prepare() throws {
         for folder in [incoming, instances, results] {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         }
+        try IntakeJournal.prepare(in: self)
         try makeDurable(root)
         try identify()
     }
@@ -73,7 +74,7 @@ public struct DataFolder: Sendable {
 
     // MARK: Starting
 
-    /// Removes what was being received or made when the node stopped: none of it was acknowledged. Returns how many; an empty file is none.
+    /// Removes what was being received or made when the node stopped: none of it was acknowledged. Returns how many; an empty file is none, nor a second name.
     func removeHalfFiles() throws -> Int {
         let manager = FileManager.default
         let half = try manager.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil)
@@ -81,7 +82,7 @@ public struct DataFolder: Sendable {
         var count = 0
         for file in half {
             var status = stat()
-            if lstat(file.path, &status) == 0, status.st_size > 0 { count += 1 }
+            if lstat(file.path, &status) == 0, status.st_size > 0, status.st_mode & S_IFMT == S_IFDIR || status.st_nlink == 1 { count += 1 }
             do { try manager.removeItem(at: file) } catch { throw NodeError(.dataFolder, "\(file.path) cannot be removed: \(error)") }
         }
         return count

@@ -4,9 +4,13 @@ import NodeStore
 
 /// Instances between their acknowledgement and their rows: durable as a file in `incoming/` and a record in the journal, moved to their
 /// places and recorded many at a time.
+///
+/// Where some cannot be recorded it is behind, and takes no more until it has caught up: what comes then is acknowledged by its row.
 final class Intake: @unchecked Sendable {
     /// How many instances make the wait end.
     private static let batch = 128
+    /// Milliseconds from a failure to the next attempt.
+    private static let retry = 1000
 
     private struct Waiting {
         let record: IntakeRecord
@@ -15,7 +19,7 @@ final class Intake: @unchecked Sendable {
 
     private let folder: DataFolder
     private let store: Store
-    private let journal: IntakeJournal
+    let journal: IntakeJournal
     let files: IncomingFiles
     private let logger: Logger
     /// Milliseconds that an instance waits for others to be recorded with it.
@@ -24,25 +28,26 @@ final class Intake: @unchecked Sendable {
     private let lock = NSCondition()
     private var claims: Set<String> = []
     private var waiting: [Waiting] = []
+    private var isBehind = false
     private var isStopped = false
     /// Held while instances are put in their places.
     private let settling = NSLock()
     private let isFull = DispatchSemaphore(value: 0)
 
-    /// Takes over a folder whose journal holds nothing that is not recorded.
+    /// Takes over a folder that was opened: its journal holds nothing that is not recorded.
     init(folder: DataFolder, store: Store, logger: Logger, wait: Int = 100) throws {
         (self.folder, self.store, self.logger, self.wait) = (folder, store, logger, wait)
         journal = try IntakeJournal(in: folder)
         files = IncomingFiles(in: folder)
-        store.beforeLooking { [weak self] in self?.settled() ?? [] }
+        store.beforeLooking { [weak self] in self?.settle() ?? [] }
         let thread = Thread { [self] in run() }
         thread.name = "intake"
         thread.start()
     }
 
-    /// Ends once all that waits is recorded, or cannot be.
+    /// Ends once all that waits is recorded, or cannot be: the next start does that.
     func stop() {
-        do { try settle() } catch { logger.error("Instances are in the journal and not recorded; the next start does that: \(error)") }
+        settle()
         locked { isStopped = true }
         isFull.signal()
     }
@@ -50,9 +55,13 @@ final class Intake: @unchecked Sendable {
     // MARK: Receiving
 
     /// Keeps a SOP Instance UID to the caller, once what came of it before is recorded. Ends with `release`, or when what was added is recorded.
+    ///
+    /// Throws `dataFolder` where an instance of that UID waits and cannot be recorded now.
     func claim(_ uid: String) throws {
         while !locked({ claims.insert(uid).inserted }) {
-            try settle()
+            guard !settle().contains(where: { $0.sopInstanceUID == uid }) else {
+                throw NodeError(.dataFolder, "what came of it before cannot be recorded yet.")
+            }
             lock.lock()
             if claims.contains(uid) { lock.wait() }
             lock.unlock()
@@ -62,66 +71,63 @@ final class Intake: @unchecked Sendable {
     func release(_ uid: String) { locked { _ = claims.remove(uid) } }
 
     /// Makes an instance durable whose UID is claimed and not known: returns once its bytes are on stable storage, for which `awaitFlush` waits,
-    /// and its record. False where the journal cannot take it.
+    /// and its record. False where the journal cannot take it, or rows cannot be promised.
     func add(_ record: IntakeRecord, awaitFlush: () throws -> Void) throws -> Bool {
-        guard let slot = try journal.write(record) else { return false }
+        guard !locked({ isBehind }), let slot = try journal.write(record) else { return false }
         do { try awaitFlush() } catch {
             try? journal.clear(slot)  // else the next start finds no file for it
             throw error
         }
         let count = locked {
-            waiting.append(Waiting(record: record, slot: slot))
-            return waiting.count
+            if !isBehind { waiting.append(Waiting(record: record, slot: slot)) }
+            return isBehind ? nil : waiting.count
         }
+        if count == nil { try journal.clear(slot) }
         if count == Self.batch { isFull.signal() }
-        return true
+        return count != nil
     }
 
     // MARK: Recording
 
     private func run() {
-        var failed = false
-        while true {
-            let goesOn = {
-                lock.lock()
-                defer { lock.unlock() }
-                while waiting.isEmpty, !isStopped { lock.wait() }
-                return !isStopped
-            }()
-            guard goesOn else { return }
-            _ = isFull.wait(timeout: .now() + .milliseconds(wait))
-            do {
-                try settle()
-                try files.refill()
-                failed = false
-            } catch {
-                if !failed { logger.error("Acknowledged instances cannot be recorded, which is tried again: \(error)") }
-                failed = true
-            }
+        while let pause = nextPause() {
+            _ = isFull.wait(timeout: .now() + .milliseconds(pause))
+            settle()
+            try? files.refill()  // whoever takes one is told why there are none
         }
     }
 
-    /// Records all that was acknowledged before the call; throws where some of it could not be, which stays in the journal.
-    func settle() throws {
+    /// Waits until something waits; returns for how long others may join it, nil at the end.
+    private func nextPause() -> Int? {
+        lock.lock()
+        defer { lock.unlock() }
+        while waiting.isEmpty, !isStopped { lock.wait() }
+        return isStopped ? nil : isBehind ? max(wait, Self.retry) : wait
+    }
+
+    /// Records all that was acknowledged before the call; returns what cannot be, which stays in the journal and is tried again.
+    @discardableResult func settle() -> [Unrecorded] {
         settling.lock()
         defer { settling.unlock() }
         let batch = locked { waiting }
-        guard !batch.isEmpty else { return }
-        let results = try folder.settle(batch.map(\.record), in: store, logger: logger)
-        let done = zip(batch, results).filter { $1 == nil }.map(\.0)
+        guard !batch.isEmpty else { return [] }
+        var failures: [(any Error)?]
+        do { failures = try folder.settle(batch.map(\.record), in: store, logger: logger) } catch { failures = batch.map { _ in error } }
+        let done = zip(batch, failures).filter { $1 == nil }.map(\.0), left = zip(batch, failures).filter { $1 != nil }.map(\.0)
         let slots = Set(done.map(\.slot))
-        locked {
+        let wasBehind = locked {
             waiting.removeAll { slots.contains($0.slot) }
             claims.subtract(done.map(\.record.instance.sopInstanceUID))
+            defer { isBehind = !left.isEmpty }
+            return isBehind
         }
         journal.release(Array(slots))
-        if let failure = results.compactMap(\.self).first { throw failure }
-    }
-
-    /// Settles what can be; the associations of which something cannot.
-    private func settled() -> Set<String> {
-        try? settle()  // its thread tries again, and logs why
-        return Set(locked { waiting }.map(\.record.association.key))
+        if let failure = failures.compactMap(\.self).first, !wasBehind {
+            logger.error("\(left.count) acknowledged instances are in the journal and cannot be recorded now: \(failure) Until they are, no other is acknowledged before it has its row.")
+        } else if left.isEmpty, wasBehind {
+            logger.notice("All acknowledged instances are recorded again.")
+        }
+        return left.map { Unrecorded($0.record.arrival) }
     }
 
     private func locked<T>(_ body: () -> T) -> T {
@@ -166,30 +172,35 @@ extension DataFolder {
 
     /// Gives an instance the name of its place, beside the one in `incoming/`, or finds it there where an attempt before came so far.
     private func place(_ instance: ReceivedInstance) throws -> (path: String, folders: [String]) {
-        let series = "instances/\(instance.seriesInstanceUID)", folder = "\(root.path)/\(series)"
-        for name in ["\(instance.sopInstanceUID).dcm", "\(instance.sopInstanceUID).\(instance.digest.prefix(16)).dcm"] {
-            if try addName(name, in: folder, to: "\(root.path)/\(instance.path)") || isWhole(instance, at: "\(series)/\(name)") {
-                return ("\(series)/\(name)", [folder, instances.path])
-            }
+        for place in places(of: instance) {
+            let folder = "\(root.path)/\(place.folder)", path = "\(place.folder)/\(place.name)"
+            if try addName(place.name, in: folder, to: "\(root.path)/\(instance.path)") || isWhole(instance, at: path) { return (path, [folder, instances.path]) }
         }
-        throw NodeError(.dataFolder, "Instance \(instance.sopInstanceUID) is neither in \(instance.path) nor in \(series).")
+        throw NodeError(.dataFolder, "Instance \(instance.sopInstanceUID) is neither in \(instance.path) nor in its series' folder.")
+    }
+
+    /// Where an instance belongs, relative to the root: where it has the first name to itself, and where another content has that.
+    func places(of instance: ReceivedInstance) -> [(folder: String, name: String)] {
+        ["\(instance.sopInstanceUID).dcm", "\(instance.sopInstanceUID).\(instance.digest.prefix(16)).dcm"].map { ("instances/\(instance.seriesInstanceUID)", $0) }
     }
 
     private func isWhole(_ instance: ReceivedInstance, at path: String) -> Bool {
         condition(of: path, size: instance.size, digest: instance.digest) == .intact
     }
 
-    /// Records what the run before acknowledged and had not recorded; returns how many. Before half files are removed.
+    /// Records what the run before acknowledged and had not recorded, and empties the journal; returns how many. Before half files are removed.
     ///
-    /// A record whose file is not whole was never acknowledged: record and file are flushed side by side.
+    /// A record whose file is not whole was never acknowledged: record and file are flushed side by side. Throws where one cannot be recorded;
+    /// then the journal is as it was.
     func replayJournal(into store: Store, logger: Logger) throws -> Int {
         let open = try IntakeJournal.records(in: self).filter { try !store.holds($0.instance.sopInstanceUID, digest: $0.instance.digest) }
         let whole = open.filter { record in
             let isThere = access("\(root.path)/\(record.instance.path)", F_OK) == 0
             return isThere ? isWhole(record.instance, at: record.instance.path) : (try? place(record.instance)) != nil
-        }
+        }.sorted { $0.received < $1.received }
         if open.count > whole.count { logger.notice("\(open.count - whole.count) instances were not whole when the node stopped: they were never acknowledged.") }
         if let failure = try settle(whole, in: store, logger: logger).compactMap(\.self).first { throw failure }
+        try IntakeJournal.empty(in: self)
         return whole.count
     }
 }

@@ -5,7 +5,8 @@ import Synchronization
 
 /// A durable list of instances that were received and have no rows yet: `intake.journal` in the data folder.
 ///
-/// A record has a slot of its own, which one system call writes and flushes, so that any number of threads do so side by side. A slot is written over once the row of its record is there; a record with a row is therefore one that is done with.
+/// A record has a slot of its own, which one system call writes and flushes, so that any number of threads do so side by side. A slot is
+/// written over once the row of its record is there; a record with a row is therefore one that is done with.
 final class IntakeJournal: Sendable {
     /// Bytes of a slot: what a disk writes whole or not, and more than the record of a CT slice has.
     static let slotSize = 4096
@@ -18,16 +19,29 @@ final class IntakeJournal: Sendable {
     private let descriptor: Int32
     private let free = Mutex(Array(0..<slotCount))
 
-    /// Empties the file, which keeps its room on the disk; what the run before left in it must have been recorded. Throws `dataFolder`.
+    /// Opens that of a prepared folder, of which every slot may be written over. Throws `dataFolder`.
     init(in folder: DataFolder) throws {
         path = folder.journal.path
-        descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_DSYNC, 0o640)
+        descriptor = open(path, O_WRONLY | O_CLOEXEC | O_DSYNC)
         guard descriptor >= 0 else { throw NodeError(.dataFolder, "\(path) cannot be opened: \(systemReason()).") }
-        try put([UInt8](repeating: 0, count: Self.slotCount * Self.slotSize), at: 0)
-        try makeDurable(folder.root)
     }
 
     deinit { close(descriptor) }
+
+    /// Makes the file, or lengthens one that was cut off, so that it has its room on the disk for good; keeps what is in it. Throws `dataFolder`.
+    static func prepare(in folder: DataFolder) throws {
+        let path = folder.journal.path, file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_DSYNC, 0o640)
+        defer { if file >= 0 { close(file) } }
+        let size = file < 0 ? -1 : Int(lseek(file, 0, SEEK_END)), missing = slotCount * slotSize - size
+        guard size >= 0 else { throw NodeError(.dataFolder, "\(path) cannot be made: \(systemReason()).") }
+        if missing > 0 { try put([UInt8](repeating: 0, count: missing), at: size, into: file, path) }
+    }
+
+    /// Forgets all that is in it. Throws `dataFolder`.
+    static func empty(in folder: DataFolder) throws {
+        let journal = try IntakeJournal(in: folder)
+        try put([UInt8](repeating: 0, count: slotCount * slotSize), at: 0, into: journal.descriptor, journal.path)
+    }
 
     /// Writes a record; returns its slot once it is on stable storage, nil where it does not fit or none is free. Throws `dataFolder`.
     func write(_ record: IntakeRecord) throws -> Int? {
@@ -51,12 +65,12 @@ final class IntakeJournal: Sendable {
     }
 
     private func put(_ slot: Int, _ bytes: [UInt8]) throws {
-        try put(bytes + [UInt8](repeating: 0, count: Self.slotSize - bytes.count), at: slot * Self.slotSize)
+        try Self.put(bytes + [UInt8](repeating: 0, count: Self.slotSize - bytes.count), at: slot * Self.slotSize, into: descriptor, path)
     }
 
-    private func put(_ bytes: [UInt8], at offset: Int) throws {
+    private static func put(_ bytes: [UInt8], at offset: Int, into file: Int32, _ path: String) throws {
         var written: Int
-        repeat { written = pwrite(descriptor, bytes, bytes.count, off_t(offset)) } while written < 0 && errno == EINTR
+        repeat { written = pwrite(file, bytes, bytes.count, off_t(offset)) } while written < 0 && errno == EINTR
         guard written == bytes.count else { throw NodeError(.dataFolder, "\(path) cannot be written: \(systemReason()).") }
     }
 
@@ -81,6 +95,9 @@ struct IntakeRecord: Sendable {
     let instance: ReceivedInstance
     let association: AssociationRecord
     let received: Date
+
+    /// What its row is made of, as soon as it has its place.
+    var arrival: Arrival { Arrival(instance, of: association, at: received) }
 
     /// Texts, none of which holds a NUL, each ended by one, and then the header.
     var bytes: [UInt8] {

@@ -23,6 +23,8 @@ public struct StoreReport: Sendable, Codable {
     public var instances = 0, results = 0
     /// Rows whose files retention has deleted, and those that an earlier start found gone.
     public var deleted = 0, lost = 0
+    /// Instances that were acknowledged, are whole and wait for their rows.
+    public var waiting = 0
     /// Files that earlier starts put aside in `unrecorded/`.
     public var setAside = 0
     /// What was read, in how long.
@@ -53,7 +55,7 @@ public struct StoreCheck: Sendable {
         let clock = ContinuousClock.now
         var report = StoreReport()
         // Files first: what a running node takes in meanwhile then has its row before it is looked for.
-        try findUnrecorded(&report)
+        try findUnrecorded(except: examineJournal(&report), &report)
         var last: Int64 = 0
         while case let rows = try store.instances(after: last, limit: Self.batch), let end = rows.last?.id {
             report.findings += try examine(rows, &report)
@@ -112,8 +114,24 @@ public struct StoreCheck: Sendable {
         }
     }
 
-    private func findUnrecorded(_ report: inout StoreReport) throws {
-        let files = try folder.instanceFiles().sorted()
+    /// Looks at what has a record in the journal and no row; returns the places that the files of these have, or will get.
+    private func examineJournal(_ report: inout StoreReport) throws -> Set<String> {
+        var places: Set<String> = []
+        for record in try IntakeJournal.records(in: folder) {
+            let instance = record.instance, own = folder.places(of: instance).map { "\($0.folder)/\($0.name)" }
+            guard try !store.holds(instance.sopInstanceUID, digest: instance.digest),
+                // One that is not whole is on its way, or broke off: it was not acknowledged.
+                ([instance.path] + own).contains(where: { folder.condition(of: $0, size: instance.size, digest: instance.digest) == .intact })
+            else { continue }
+            places.formUnion(own)
+            report.waiting += 1
+            report.bytes += instance.size
+        }
+        return places
+    }
+
+    private func findUnrecorded(except waiting: Set<String>, _ report: inout StoreReport) throws {
+        let files = try folder.instanceFiles().subtracting(waiting).sorted()
         let known = try store.recorded(among: files)
         for path in files where !known.contains(path) {
             var status = stat()
