@@ -194,7 +194,8 @@ import Testing
         let intake = try patientIntake()
         defer { intake.stop() }
         #expect(try intake.add(arrive("1.1", into: intake, patient: "p"), awaitFlush: {}))
-        let deletion = try #require(try bench.store.delete(by: RetentionRule(delivered: 60, notContoured: 60), at: Date()))
+        try bench.store.noteUnneeded(at: 0)
+        let deletion = try #require(try bench.store.delete(by: RetentionRule([.notContoured: 60]), at: 100, now: Date()))
         try bench.folder.remove(deletion.files, folders: deletion.folders)
         #expect(deletion.files == ["instances/1.2/7.dcm"])
         #expect(try bench.folder.holding(of: "1.1", class: SOPClass.ctImageStorage.string, in: bench.store) == .held)
