@@ -91,7 +91,7 @@ import Testing
         _ = try await node.job("a job that fails") { $0.state == "failed" }
         var texts = try [["jobs", "list", "--json"], ["jobs", "show", "1", "--json"], ["conflicts", "--json"], ["quarantine", "list", "--json"], ["doctor", "--data"]]
             .map { try runTool(program("medlsam-node"), $0 + ["--config", node.settings]).output }
-        texts += try ["node.log", "data/node.sqlite", "data/node.sqlite-wal"].map { String(decoding: try Data(contentsOf: folder.appending(path: $0)), as: UTF8.self) }
+        texts += try ["node.log", "data/node.sqlite", "data/node.sqlite-wal", "data/intake.journal"].map { String(decoding: try Data(contentsOf: folder.appending(path: $0)), as: UTF8.self) }
         #expect(texts.allSatisfy { !$0.isEmpty } && texts[5].contains("1.2.3.6") && texts[6...].contains { $0.contains("1.2.3.5") }, "all of it happened")
         for (text, patient) in texts.flatMap({ text in ["PHANTOM^", "19700101", "SOMEBODY", "Else^Some"].map { (text, $0) } }) {
             #expect(!text.contains(patient), "\(patient) in \(text.prefix(2000))")
