@@ -204,7 +204,7 @@ def measure(arguments):
             for peer in peers:
                 rates[str(n)][peer].append(rate(peer, n, run))
             rates[str(n)]["disk alone"].append(disk_rate(n))
-        for folder in [*WORK.glob(f"*-{run}"), *WORK.glob("disk-*")]:
+        for folder in {*WORK.glob(f"*-{run}"), *WORK.glob("disk-*")}:
             shutil.rmtree(folder)
         os.sync()
     report = {"instances an association": INSTANCES, "megabytes an instance": 0.5, "rates": rates, "medians": {}, "ratios": {}}
