@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <vector>
@@ -48,6 +49,13 @@ Answer answer(const uint8_t *pdu, size_t count) {
     return made;
 }
 
+/// Ends the run, and says why, unless the system did what was asked of it.
+void check(bool wentWell, const char *what) {
+    if (wentWell) return;
+    perror(what);
+    abort();
+}
+
 /// Two ends of a TCP connection on loopback: DCMTK sets options that other sockets lack.
 struct Connection {
     int ours, theirs;
@@ -56,12 +64,18 @@ struct Connection {
         static const int listener = listen();
         sockaddr_in address = {};
         socklen_t length = sizeof address;
-        if (getsockname(listener, reinterpret_cast<sockaddr *>(&address), &length) != 0) abort();
+        check(getsockname(listener, reinterpret_cast<sockaddr *>(&address), &length) == 0, "getsockname");
         theirs = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(theirs, reinterpret_cast<sockaddr *>(&address), length) != 0) abort();
+        // Each from another loopback address: a connection that ended in order keeps its port for a minute, and there are 28,000 an address.
+        static unsigned turn = 0;
+        sockaddr_in from = {};
+        from.sin_family = AF_INET;
+        from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + ++turn % 1000);
+        check(bind(theirs, reinterpret_cast<sockaddr *>(&from), sizeof from) == 0, "bind");
+        check(connect(theirs, reinterpret_cast<sockaddr *>(&address), length) == 0, "connect");
         char name[64];
         ours = cdcmtk_socket_accept(listener, name, sizeof name);
-        if (ours < 0) abort();
+        check(ours >= 0, "accept");
         // Closing resets the connection, so that a million of them leave no port waiting.
         const linger reset = {1, 0};
         setsockopt(theirs, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
@@ -74,7 +88,7 @@ struct Connection {
         sockaddr_in address = {};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        if (bind(descriptor, reinterpret_cast<sockaddr *>(&address), sizeof address) != 0 || ::listen(descriptor, 8) != 0) abort();
+        check(bind(descriptor, reinterpret_cast<sockaddr *>(&address), sizeof address) == 0 && ::listen(descriptor, 8) == 0, "listen");
         return descriptor;
     }
 };
@@ -92,6 +106,7 @@ void serve(cdcmtk_association *association) {
         case CDCMTK_STORE_REQUEST: {
             if (strlen(request.sop_instance) > 64 || strlen(request.sop_class) > 64 || strlen(request.transfer_syntax) > 64) abort();
             const bool keeps = number % 2 == 0;
+            if (keeps) close(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)); // the node hands out files that are there
             cdcmtk_received received = {};
             const uint8_t *start = nullptr;
             size_t startLength = 0;
@@ -136,7 +151,7 @@ extern "C" int LLVMFuzzerInitialize(int *, char ***) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
     Connection connection;
-    if (send(connection.theirs, bytes, count, MSG_NOSIGNAL) != static_cast<ssize_t>(count)) abort();
+    check(send(connection.theirs, bytes, count, MSG_NOSIGNAL) == static_cast<ssize_t>(count), "send");
     shutdown(connection.theirs, SHUT_WR);
     cdcmtk_connection *arriving = cdcmtk_connection_create(connection.ours, nullptr);
     cdcmtk_error error = {};
