@@ -114,14 +114,14 @@ void serve(cdcmtk_association *association) {
             size_t end = 0;
             if (result == 1) cdcmtk_file_free(cdcmtk_file_load_start(start, startLength, 0x7FE0, 0x0010, &end));
             if (result == 1) result = cdcmtk_association_receive_file(association, keeps ? &received : nullptr, &error);
-            // A file stays exactly when the face says that it is complete, and it is as long as it says.
-            struct stat about = {};
-            const bool stays = stat(path.c_str(), &about) == 0;
-            if (stays != (keeps && result == 1) || (stays && uint64_t(about.st_size) != received.size)) abort();
             if (result == 1 && keeps) {
                 cdcmtk_association_flush_folder(association, "/dev/shm");
                 if (cdcmtk_association_await_flush(association) != 0) abort();
             }
+            // A file stays exactly when the face says that it is complete, and, once that is written, it is as long as it says.
+            struct stat about = {};
+            const bool stays = stat(path.c_str(), &about) == 0;
+            if (stays != (keeps && result == 1) || (stays && uint64_t(about.st_size) != received.size)) abort();
             unlink(path.c_str());
             if (result == 0 || !cdcmtk_association_respond(association, result == 1 ? 0 : 0xA700, result == 1 ? nullptr : "refused", &error)) return;
             break;
