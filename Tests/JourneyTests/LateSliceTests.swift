@@ -11,7 +11,7 @@ import Testing
         func larynx(_ value: Any?) -> [String: Any] { (value as? [String: Any] ?? [:]).filter { $0.key == "Larynx" } }
         set["structures"] = (set["structures"] as? [[String: Any]])?.filter { $0["name"] as? String == "Larynx" }
         set["supports"] = (set["supports"] as? [Any])?.map(larynx)
-        for key in ["contrasts", "typicalSimilarity"] { set[key] = larynx(set[key]) }
+        for key in ["contrasts", "typicalSimilarity", "leastConfidence"] { set[key] = larynx(set[key]) }
         let templates = folder.appending(path: "templates")
         try FileManager.default.createDirectory(at: templates, withIntermediateDirectories: true)
         try JSONSerialization.data(withJSONObject: set).write(to: templates.appending(path: "head-neck.json"))
