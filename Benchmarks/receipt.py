@@ -4,7 +4,8 @@
 Every peer gets 300 CT instances of 0.5 MB on each of 1, 4 and 16 associations from DCMTK's storescu over loopback, each instance under
 a UID of its own; the peers take turns, three runs, medians. Of the peers only the node answers success once instance, name and row
 would survive a power cut. The disk alone: as many writers as associations put the same bytes into files of their own past the page
-cache and fsync each, which is the floor of any receipt that loses nothing. Over TLS, node and storescp show a certificate and ask for none.
+cache and fsync each, which is the floor of any receipt that loses nothing; least_receiver.py adds the network to it, with the bytes flushed
+and with nothing kept, and so bounds any receiver that these senders can have on these cores. Over TLS, node and storescp show a certificate and ask for none.
 
 Nothing is deleted before the end of a run (25 GB), and each peer's folder lies in another part of the disk: ext4 without a journal leaves
 inodes alone for minutes after their deletion, and for each new file searches past all of them.
@@ -26,7 +27,7 @@ import sys
 import threading
 import time
 
-from bench import ENVIRONMENT, LOCAL, NODE, free_port, running, settings
+from bench import ENVIRONMENT, LOCAL, NODE, ROOT, free_port, running, settings
 
 WORK = LOCAL / "bench-receipt"
 RESULTS = LOCAL / "bench"
@@ -106,12 +107,24 @@ def orthanc(folder):
         yield process, "ORTHANC", port, lambda: None
 
 
+@contextlib.contextmanager
+def least_receiver(folder, *storage):
+    port = free_port()
+    folder.mkdir(parents=True)
+    for path in storage:
+        path.mkdir()
+    with running([sys.executable, ROOT / "Benchmarks/least_receiver.py", port, *storage], "LEAST", port, folder / "log") as process:
+        yield process, "LEAST", port, lambda: files(*storage) if storage else None
+
+
 PEERS = {
     "medlsam-node": node,
     "storescp": storescp,
     "storescp --fork": lambda folder: storescp(folder, "--fork"),
     "dcmqrscp": dcmqrscp,
     "Orthanc": orthanc,
+    "least receiver": least_receiver,
+    "least durable receiver": lambda folder: least_receiver(folder, folder / "storage"),
     "medlsam-node, TLS": secure_node,
     "storescp, TLS": secure_storescp,
 }
@@ -208,8 +221,8 @@ def measure(arguments):
             shutil.rmtree(folder)
         os.sync()
     report = {"instances an association": INSTANCES, "megabytes an instance": 0.5, "rates": rates, "medians": {}, "ratios": {}}
-    print(f"| associations | {' | '.join(rates[str(arguments.associations[0])])} | of storescp (goal) | of storescp on one | of the disk (goal) |")
-    print(f"|---|{'---|' * (len(peers) + 4)}")
+    print(f"| associations | {' | '.join(rates[str(arguments.associations[0])])} | of storescp (goal) | of storescp on one | of the disk (goal) | of the least durable |")
+    print(f"|---|{'---|' * (len(peers) + 5)}")
     for n in arguments.associations:
         medians = {peer: None if None in values else statistics.median(values) for peer, values in rates[str(n)].items()}
         report["medians"][n] = medians
@@ -218,7 +231,7 @@ def measure(arguments):
         ratios = {peer: ours / value for peer, value in others.items() if ours and value and peer != "medlsam-node"}
         report["ratios"][n] = ratios
         cells = ["lost some" if value is None else f"{value:.0f}/s" for value in medians.values()]
-        held_against = {"storescp": f" ({GOALS.get(n, '-')})", "storescp on one": "", "disk alone": f" ({DISK_GOAL})"}
+        held_against = {"storescp": f" ({GOALS.get(n, '-')})", "storescp on one": "", "disk alone": f" ({DISK_GOAL})", "least durable receiver": ""}
         cells += [f"{ratios[peer]:.2f}{goal}" if peer in ratios else "-" for peer, goal in held_against.items()]
         print(f"| {n} | {' | '.join(cells)} |")
     write(report, "receipt.json")

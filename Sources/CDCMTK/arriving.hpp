@@ -12,17 +12,18 @@
 
 namespace face {
 
-/// Writes whole blocks past the page cache, straight from its own memory, each while the next one arrives: nobody reads a received
-/// file at once, and filling fresh pages costs more than the disk does. One object serves one file after the other. Once something
-/// failed it takes the rest and writes nothing more.
+/// Writes whole blocks past the page cache, straight from its own memory: nobody reads a received file at once, and filling fresh pages
+/// costs more than the disk does. What arrives meanwhile the socket holds, so that no other thread has to be woken for a block; only what
+/// follows the last one is another's. One object serves one file after the other. Once something failed it takes the rest and writes
+/// nothing more.
 class ArrivingFile {
   public:
-    /// Bytes of a block, written as one: a PDU's worth.
-    static constexpr size_t blockSize = 131072;
+    /// Bytes of a block, written as one.
+    static constexpr size_t blockSize = 262144;
     /// Bytes kept from the start of the file, of which its header is read; those of a CT slice have some 3 KB.
     static constexpr size_t startSize = 65536;
 
-    ArrivingFile() : memory(static_cast<char *>(aligned_alloc(alignment, 2 * blockSize)), free), hash(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    ArrivingFile() : memory(static_cast<char *>(aligned_alloc(alignment, blockSize)), free), hash(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
         if (!memory || !hash) throw std::bad_alloc();
         start.reserve(startSize);
     }
@@ -48,7 +49,7 @@ class ArrivingFile {
         start.insert(start.end(), next, next + std::min(count, startSize - start.size()));
         while (count > 0) {
             const size_t part = std::min(count, blockSize - filled);
-            memcpy(block() + filled, next, part);
+            memcpy(memory.get() + filled, next, part);
             filled += part, next += part, count -= part;
             if (filled == blockSize) writeBlock();
         }
@@ -98,18 +99,15 @@ class ArrivingFile {
     /// What O_DIRECT wants of memory, offset and length; no disk has larger blocks than this.
     static constexpr size_t alignment = 4096;
 
-    std::unique_ptr<char, decltype(&free)> memory; // two blocks
+    std::unique_ptr<char, decltype(&free)> memory; // a block
     std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash;
     std::vector<uint8_t> start;
     std::string name;
-    bool second = false; // which block is being filled
     size_t filled = 0;
-    uint64_t written = 0; // or on its way
+    uint64_t written = 0; // or, the last bytes, on their way
     int descriptor = -1;
     std::atomic<int> failure = 0;
     Aside aside; // last, so that it ends before what its jobs use
-
-    char *block() { return memory.get() + (second ? blockSize : 0); }
 
     void write(int file, const char *bytes, size_t count, uint64_t at) {
         while (count > 0 && failure == 0) {
@@ -119,17 +117,15 @@ class ArrivingFile {
         }
     }
 
-    /// Begins to write the block that is full; waits for the one before, which is filled next.
     void writeBlock() {
-        aside.waitForAll();
-        aside.run([this, file = descriptor, bytes = block(), at = written] { write(file, bytes, blockSize, at); });
-        written += blockSize, filled = 0, second = !second;
+        write(descriptor, memory.get(), blockSize, written);
+        written += blockSize, filled = 0;
     }
 
     /// Begins to write what fills no whole block of ours, and to flush and close the file.
     void writeRest() {
         const size_t whole = filled / alignment * alignment, tail = filled - whole;
-        aside.run([this, file = std::exchange(descriptor, -1), bytes = block(), whole, tail, at = written] {
+        aside.run([this, file = std::exchange(descriptor, -1), bytes = memory.get(), whole, tail, at = written] {
             write(file, bytes, whole, at);
             // The last bytes fill no whole block of the disk: they go through the page cache.
             if (failure == 0 && tail > 0 && fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_DIRECT) != 0) failure = errno;
