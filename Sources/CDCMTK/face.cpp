@@ -5,6 +5,7 @@
 #include <cstring>
 #include <dcmtk/dcmdata/dcuid.h>
 #include <dcmtk/oflog/oflog.h>
+#include <malloc.h>
 
 namespace face {
 
@@ -33,6 +34,8 @@ const char *cdcmtk_version(void) { return OFFIS_DCMTK_VERSION_STRING; }
 int cdcmtk_dictionary_loaded(void) {
     return face::guarded(nullptr, 0, [] { return dcmDataDict.isDictionaryLoaded() ? 1 : 0; });
 }
+
+void cdcmtk_share_heaps(void) { mallopt(M_ARENA_MAX, 2); }
 
 int cdcmtk_tag_vr(uint16_t group, uint16_t element, char vr[3]) {
     return face::guarded(nullptr, 0, [&] {

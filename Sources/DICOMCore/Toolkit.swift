@@ -11,6 +11,10 @@ public enum Toolkit {
             throw DICOMError(.dictionaryMissing, "DCMTK's data dictionary dicom.dic was not found: install the package libdcmtk17, or point DCMDICTPATH at it.")
         }
     }
+
+    /// Lets threads that begin later share two heaps: one for every few of many associations keeps some 20 MB for nothing, since little is
+    /// allocated while bytes arrive.
+    public static func shareHeaps() { cdcmtk_share_heaps() }
 }
 
 /// What files written by this node say about their writer (PS3.10 7.1).

@@ -1,3 +1,4 @@
+import DICOMCore
 import DICOMNetwork
 import Foundation
 import Logging
@@ -14,6 +15,7 @@ public func serve(
 ) async throws {
     // A peer or worker that goes away while it is written to is an error value, not the end of the node.
     signal(SIGPIPE, SIG_IGN)
+    Toolkit.shareHeaps()
     let folder = DataFolder(configuration.dataDirectory)
     guard let (store, lock) = try await openOnceThereIsRoom(folder, configuration, logger: logger) else { return logger.notice("Stopped.") }
     let watch = FolderWatch(folder, configuration, logger: logger)

@@ -22,6 +22,8 @@ typedef struct cdcmtk_error {
 const char *cdcmtk_version(void);
 /// Whether the data dictionary was found; without it elements have no VR.
 int cdcmtk_dictionary_loaded(void);
+/// Lets threads that begin later share two heaps (M_ARENA_MAX).
+void cdcmtk_share_heaps(void);
 /// The VR of a tag in the dictionary, two letters and a NUL; 0 when unknown or ambiguous.
 int cdcmtk_tag_vr(uint16_t group, uint16_t element, char vr[3]);
 /// The keyword of a tag in the dictionary, cut to the buffer; "Unknown Tag & Data" when it is not there.
