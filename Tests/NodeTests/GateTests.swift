@@ -95,7 +95,7 @@ private final class Room: StorageHandler {
             let gate = try gate("access: {usersOnly: \(only), users: [{name: a, passcodeFile: \(file.path)}, {name: b}, {name: c, passcodeFile: /absent}]}")
             func recognition(_ name: String, _ passcode: String?) -> UserRecognition { gate.recognition(of: UserIdentity(name: name, passcode: passcode), on: info()) }
             #expect(recognition("a", "secret") == .recognized && recognition("b", nil) == .recognized && recognition("b", "x") == .recognized)
-            for (name, passcode) in [("a", "secre"), ("a", "secreT"), ("a", nil), ("c", ""), ("c", nil), ("d", nil)] as [(String, String?)] {
+            for (name, passcode) in [("a", "secre"), ("a", "secreT"), ("a", "wecret"), ("a", nil), ("c", ""), ("c", nil), ("d", nil)] as [(String, String?)] {
                 #expect(recognition(name, passcode) == .refused, "\(name)")
             }
             #expect(gate.recognition(of: nil, on: info()) == (only ? .refused : .ignored))
