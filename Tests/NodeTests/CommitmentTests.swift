@@ -135,6 +135,29 @@ private let ct = SOPClass.ctImageStorage.string
         await node.stop()
     }
 
+    @Test func aClockThatIsSetGivesNoReportUp() throws {
+        let bench = try Bench("peers: [{name: ct1, aeTitle: CT1, host: 127.0.0.1, port: 1}]\ndelivery: {giveUpAfterHours: 1}"), store = bench.store
+        for requester in ["CT1", "STRANGER"] {
+            _ = try store.recordCommitment(
+                transactionUID: Self.transaction, requester: requester, responder: "MEDLSAM", peer: "p", references: [.init(sopClassUID: ct, sopInstanceUID: "1.1")],
+                duplicate: 1, firstAttempt: Date(), at: Date())
+        }
+        func service() -> CommitmentService {
+            let commitment = StorageCommitment(store: store, folder: bench.folder, configuration: bench.configuration, logger: bench.logger) {}
+            return CommitmentService(commitment: commitment, send: { _, _ in throw NetworkError(.unreachable, "down") }, alarms: [])
+        }
+        let year = 365 * 86400.0, everybody = [bench.configuration.peers[0], nil]
+        let down = service(), begun = ContinuousClock.now
+        for peer in everybody { _ = try down.report(to: peer, at: Date(), steady: begun) }
+        for peer in everybody { _ = try down.report(to: peer, at: Date() + year, steady: begun + .seconds(60)) }
+        #expect(try store.pendingCommitments().map(\.attempts).sorted() == [0, 2])
+        // An hour of waiting is the end, whatever the clock says: this run began an hour ago.
+        let late = service()
+        for peer in everybody { _ = try late.report(to: peer, at: Date(), steady: .now - .seconds(3601)) }
+        for peer in everybody { _ = try late.report(to: peer, at: Date() - year, steady: .now) }
+        #expect(try store.commitments().map(\.state) == [.failed, .failed])
+    }
+
     @Test func requestsOutliveTheNode() async throws {
         let port = try freePort()
         let (first, bench) = try await node(peers: "[{name: ct1, aeTitle: CT1, host: 127.0.0.1, port: \(port)}]", delivery: "firstRetrySeconds: 0.2, longestRetrySeconds: 0.2, timeoutSeconds: 1")

@@ -36,9 +36,12 @@ struct CommitmentService: Service {
     }
 
     /// Reports all that is due to a peer, or ends what is overdue of all that cannot be called; returns when the next is due. Blocks.
-    func report(to peer: Configuration.Peer?) throws -> Date? {
-        guard let peer else { return try giveUpStrangers() }
-        let due = try pending(of: peer).filter { commitment.configuration.delivery.isDue($0.nextAttempt!, at: Date()) && commitment.begin($0.id) }
+    ///
+    /// `now` and `steady` are the same moment.
+    func report(to peer: Configuration.Peer?, at now: Date = Date(), steady: ContinuousClock.Instant = .now) throws -> Date? {
+        try commitment.look(at: now, steady)
+        guard let peer else { return try giveUpStrangers(at: now, steady) }
+        let due = try pending(of: peer).filter { commitment.configuration.delivery.isDue($0.nextAttempt!, at: now) && commitment.begin($0.id) }
         defer { for one in due { commitment.end(one.id) } }
         var failure: String?
         for one in due {
@@ -62,15 +65,16 @@ struct CommitmentService: Service {
     }
 
     /// Ends what was asked by those that cannot be called and did not come back in time; returns when the next is at its end.
-    private func giveUpStrangers() throws -> Date? {
-        let callable = Set(Self.callable(commitment.configuration).map(\.aeTitle.string)), now = Date()
+    private func giveUpStrangers(at now: Date, _ steady: ContinuousClock.Instant) throws -> Date? {
+        let callable = Set(Self.callable(commitment.configuration).map(\.aeTitle.string))
         let limit = commitment.configuration.delivery.giveUpAfterHours * 3600
         let pending = try commitment.store.pendingCommitments().filter { !callable.contains($0.requester) }
-        for one in pending where one.created + limit <= now && commitment.begin(one.id) {
+        let left = pending.map { limit - commitment.age(of: $0, at: now, steady) }
+        for (one, left) in zip(pending, left) where left <= 0 && commitment.begin(one.id) {
             defer { commitment.end(one.id) }
             let note = "The requester is none of the peers with a host: it cannot be called, and has not been told on an association of its own."
             try commitment.record(.notSent(reason: note), for: one)
         }
-        return pending.map { $0.created + limit }.filter { $0 > now }.min()
+        return left.filter { $0 > 0 }.min().map { now + $0 }
     }
 }

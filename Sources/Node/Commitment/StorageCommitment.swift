@@ -27,6 +27,8 @@ final class StorageCommitment: MessageService {
     /// Called when a request was taken and answered.
     private let requested: @Sendable () -> Void
     private let progress = Mutex(Progress())
+    /// Since when reports wait.
+    private let ages = SteadyTimes<Int64, Date>()
 
     private struct Progress {
         /// Requests that are being reported, on whatever association.
@@ -167,11 +169,23 @@ final class StorageCommitment: MessageService {
         }
     }
 
+    /// Notes since when each of all reports waits that wait; `now` and `steady` are the same moment.
+    func look(at now: Date, _ steady: ContinuousClock.Instant) throws {
+        let pending = try store.pendingCommitments()
+        for one in pending { _ = age(of: one, at: now, steady) }
+        ages.keep(pending.map(\.id))
+    }
+
+    /// Seconds that a report has waited since its request, or since a person had it made anew.
+    func age(of commitment: Commitment, at now: Date, _ steady: ContinuousClock.Instant) -> Double {
+        ages.seconds(since: commitment.created, of: commitment.id, signs: commitment.created, at: steady, wallNow: now)
+    }
+
     /// Records what an attempt at a report came to.
     func record(_ answer: DeliveryService.Answer, for commitment: Commitment) throws {
         let now = Date()
         let outcome = DeliveryService.outcome(
-            of: answer, attempts: commitment.attempts, age: now.timeIntervalSince(commitment.created), by: configuration.delivery, at: now,
+            of: answer, attempts: commitment.attempts, age: age(of: commitment, at: now, .now), by: configuration.delivery, at: now,
             jitter: .random(in: 0.8...1.2))
         if case .postponed = outcome {} else { _ = progress.withLock { $0.triedOn.removeValue(forKey: commitment.id) } }
         switch outcome {
