@@ -144,6 +144,12 @@ extension Store {
         }
     }
 
+    /// Whether an error is of what was to be recorded alone, and not of the database or its disk.
+    public static func isOfOneRecord(_ error: any Error) -> Bool {
+        guard let error = error as? DatabaseError else { return !(error is StoreError) }
+        return [.SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG].contains(error.resultCode)
+    }
+
     private func record(
         _ instance: ReceivedInstance, of association: AssociationRecord, _ policy: ConflictPolicy, at now: Date
     ) throws -> Recorded {

@@ -25,7 +25,7 @@ public struct Recovery: Sendable {
 extension Store {
     /// Brings the database to terms with the end of the run before. Only the process that holds the data folder may call it.
     ///
-    /// `files`: the paths of all files of instances and results that are there, relative to the data folder.
+    /// `files`: the paths of all files of instances, results and rejected objects that are there, relative to the data folder.
     public func recover(files: Set<String>, at now: Date) throws -> Recovery {
         try groupCommit { db in
             var recovery = Recovery()
@@ -46,8 +46,23 @@ extension Store {
                     recovery.missingResults.append(path)
                 }
             }
+            // Rejected objects have no rows: they went with the instances of their job's series.
+            for folder in Set(files.filter { $0.hasPrefix("rejected/") }.map { ($0 as NSString).deletingLastPathComponent }).sorted() {
+                guard let job = Int64(folder.dropFirst("rejected/".count)), try Self.isDeleted(job, in: db) else { continue }
+                recovery.unfinishedDeletions.append(folder)
+            }
             return recovery
         }
+    }
+
+    /// Whether retention has deleted the series of a job.
+    private static func isDeleted(_ job: Int64, in db: Database) throws -> Bool {
+        try Bool.fetchOne(
+            db,
+            sql: """
+                SELECT EXISTS (SELECT 1 FROM instance i JOIN job j ON j.series = i.series WHERE j.id = ?1 AND i.deleted IS NOT NULL)
+                    AND NOT EXISTS (SELECT 1 FROM instance i JOIN job j ON j.series = i.series WHERE j.id = ?1 AND i.state <> 'missing')
+                """, arguments: [job])!
     }
 
     private static func reconcileInstances(with files: Set<String>, in db: Database, _ recovery: inout Recovery) throws {

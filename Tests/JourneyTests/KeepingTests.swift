@@ -89,13 +89,52 @@ import Testing
         #expect(try runTool("dcmodify", ["-nb", "-imt", "-ea", "StudyInstanceUID", homeless]).status == 0)
         for paths in [slices, [other, stranger], [homeless]] { _ = try storescu(paths) }
         _ = try await node.job("a job that fails") { $0.state == "failed" }
-        var texts = try [["jobs", "list", "--json"], ["jobs", "show", "1", "--json"], ["conflicts", "--json"], ["quarantine", "list", "--json"], ["doctor", "--data"]]
-            .map { try runTool(program("medlsam-node"), $0 + ["--config", node.settings]).output }
-        texts += try ["node.log", "data/node.sqlite", "data/node.sqlite-wal", "data/intake.journal"].map { String(decoding: try Data(contentsOf: folder.appending(path: $0)), as: UTF8.self) }
+        let texts = try everythingSaid(by: node)
         #expect(texts.allSatisfy { !$0.isEmpty } && texts[5].contains("1.2.3.6") && texts[6...].contains { $0.contains("1.2.3.5") }, "all of it happened")
         for (text, patient) in texts.flatMap({ text in ["PHANTOM^", "19700101", "SOMEBODY", "Else^Some"].map { (text, $0) } }) {
             #expect(!text.contains(patient), "\(patient) in \(text.prefix(2000))")
         }
+    }
+
+    /// Listings, then log, database and journal.
+    private func everythingSaid(by node: NodeUnderTest) throws -> [String] {
+        let listings = [["jobs", "list", "--json"], ["jobs", "show", "1", "--json"], ["conflicts", "--json"], ["quarantine", "list", "--json"], ["doctor", "--data"]]
+        return try listings.map { try runTool(program("medlsam-node"), $0 + ["--config", node.settings]).output }
+            + ["node.log", "data/node.sqlite", "data/node.sqlite-wal", "data/intake.journal"].map {
+                String(decoding: try Data(contentsOf: node.folder.appending(path: $0)), as: UTF8.self)
+            }
+    }
+
+    @Test func logListingsAndDatabaseHoldNoPasscodeNoTicketAndNoStrangersName() async throws {
+        let home = folder.appending(path: "secrets")
+        try FileManager.default.createDirectory(at: home, withIntermediateDirectories: true)
+        func file(_ content: String) throws -> String {
+            let path = home.appending(path: UUID().uuidString).path
+            try content.write(toFile: path, atomically: true, encoding: .utf8)
+            return path
+        }
+        let node = try NodeUnderTest(in: home, models: false, minimumFreeMegabytes: 0, more: """
+            access: {users: [{name: KNOWN-USER, passcodeFile: \(file("RIGHT-PASSCODE"))}, {name: LOCKED-USER, passcodeFile: /absent}, {name: NAMED-USER}]}
+            """)
+        let process = try await node.serve()
+        defer { process.kill() }
+        let identities: [(options: [String], isWelcome: Bool)] = try [
+            (["-usr", "KNOWN-USER", "-pwd", "RIGHT-PASSCODE", "-rsp"], true), (["-usr", "NAMED-USER"], true), (["-usr", "KNOWN-USER", "-pwd", "WRONG-PASSCODE"], false),
+            (["-usr", "LOCKED-USER", "-pwd", "OTHER-PASSCODE"], false), (["-usr", "STRANGE-USER", "-epw"], false),
+            (["-kt", file("KERBEROS-TICKET")], true), (["--saml", file("SAML-ASSERTION")], true), (["--jwt", file("WEB-TOKEN")], true),
+        ]
+        for (identity, isWelcome) in identities {
+            let sent = try runTool("storescu", identity + ["-aec", "MEDLSAM", "127.0.0.1", "\(node.port)"] + slices)
+            #expect((sent.status == 0) == isWelcome, "\(identity): \(sent.output)")
+        }
+        _ = try await node.job("a job that fails") { $0.state == "failed" }
+        let texts = try everythingSaid(by: node)
+        #expect(texts.allSatisfy { !$0.isEmpty } && texts[5].contains("Association rejected") && texts[5].contains("/absent"), "all of it happened")
+        for text in texts {
+            for secret in ["STRANGE-USER", "-PASSCODE", "-TICKET", "-ASSERTION", "-TOKEN"] { #expect(!text.contains(secret), "\(secret) in \(text.prefix(2000))") }
+        }
+        // The log may name users of the configuration: an administrator needs to know whose passcode file is missing.
+        for (index, text) in texts.enumerated() where index != 5 { #expect(!text.contains("-USER"), "a user in \(text.prefix(2000))") }
     }
 
     @Test func doctorChecksAStoreThatRunsAndOneThatWasHarmed() async throws {

@@ -22,9 +22,17 @@ public enum Places {
     /// The judge of IOD conformance.
     public static let dciodvfy = local.appending(path: "venv/bin/dciodvfy").path
 
+    /// Holds all temporary files of this process and of those that it starts; removed when it exits.
+    private static let scratch: URL = {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "medlsam-tests-\(UUID().uuidString)")
+        setenv("TMPDIR", folder.path, 1)
+        atexit { try? FileManager.default.removeItem(at: Places.scratch) }
+        return folder
+    }()
+
     /// Makes a fresh folder for one test.
     public static func temporaryFolder(_ name: String = "medlsam") throws -> URL {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "\(name)-\(UUID().uuidString)")
+        let folder = scratch.appending(path: "\(name)-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         return folder
     }

@@ -114,6 +114,50 @@ private let times = CompletionRule.Times(idle: 5, gap: 120, missing: 600)
     }
 }
 
+@Suite struct StackMemoryTests {
+    private let memory = StackMemory()
+
+    private func series(_ id: Int64 = 1, arrival: Date = arrival) -> SeriesInProgress {
+        SeriesInProgress(id: id, seriesInstanceUID: "1.\(id)", lastArrival: arrival, openAssociations: 0, lastEnd: arrival, lastEnding: .released)
+    }
+
+    /// What is said of a series whose headers, were they read now, would be so many.
+    private func instances(_ series: SeriesInProgress, reading count: Int) -> Int { memory.stack(of: series) { (count, nil) }.instances }
+
+    @Test func headersAreReadAgainOnlyWhenASeriesHasStirred() {
+        #expect(instances(series(), reading: 3) == 3)
+        #expect(instances(series(), reading: 4) == 3)
+        #expect(instances(series(2), reading: 5) == 5, "another series is another")
+        #expect(instances(series(arrival: arrival + 1), reading: 4) == 4)
+        #expect(instances(series(arrival: arrival - 3600), reading: 6) == 6, "an arrival after the clock was set back is one")
+    }
+
+    @Test func whatIsForgottenOrCouldNotBeReadIsReadAgain() {
+        #expect(!memory.forget(series()))
+        #expect(throws: POSIXError.self) { try memory.stack(of: series()) { throw POSIXError(.EIO) } }
+        #expect(instances(series(), reading: 3) == 3)
+        #expect(memory.forget(series()) && !memory.forget(series()))
+        #expect(instances(series(), reading: 4) == 4)
+        #expect(instances(series(2), reading: 5) == 5)
+        memory.keep([2])
+        #expect(instances(series(), reading: 6) == 6 && instances(series(2), reading: 7) == 5)
+    }
+
+    @Test func aSeriesIsNotClosedByWhatIsRemembered() throws {
+        let bench = try Bench("completion: {idleSeconds: 5, gapSeconds: 60}"), begun = ContinuousClock.now, now = Date()
+        let service = AssemblyService(store: bench.store, configuration: bench.configuration, alarm: Alarm(), queued: {}, logger: bench.logger)
+        try bench.receive(1...2, from: "CT", at: now)
+        try bench.receive(4...5, from: "CT", at: now)
+        _ = try service.completeSeries(at: now, steady: begun)
+        _ = try service.completeSeries(at: now + 10, steady: begun + .seconds(10))
+        // It waits for the third; meanwhile another is lost, which does not count as stirring.
+        try bench.store.lose(#require(bench.store.instances(withSOPInstanceUID: "1.1.5").first))
+        _ = try service.completeSeries(at: now + 61, steady: begun + .seconds(61))
+        let job = try #require(try bench.store.jobs().first).id
+        #expect(try CompletionEvidence(json: #require(bench.store.job(job).evidence)).instances == 3)
+    }
+}
+
 @Suite struct QuietTimesTests {
     private func series(arrival: Date, end: Date? = nil, open: Int = 0) -> SeriesInProgress {
         SeriesInProgress(

@@ -92,6 +92,67 @@ import Testing
         #expect(try afterKill().store.instances(withSOPInstanceUID: "1.1").count == 1)
     }
 
+    private func sqlite(_ folder: DataFolder, _ sql: String) throws {
+        let result = try runTool("sqlite3", [folder.root.appending(path: "node.sqlite").path, sql])
+        #expect(result.status == 0, "\(result.output)")
+    }
+
+    @Test(arguments: [true, false]) func oneThatCannotBeRecordedIsKeptForAPersonAndKeepsNoNodeFromStarting(forItsRow: Bool) throws {
+        let intake = try patientIntake(), bad = try arrive("1.1", into: intake), good = try arrive("1.3", into: intake)
+        defer { intake.stop() }
+        for record in [bad, good] { #expect(try intake.add(record, awaitFlush: {})) }
+        let (folder, store) = try afterKill { folder in
+            if forItsRow {
+                try sqlite(folder, "CREATE TRIGGER odd BEFORE INSERT ON instance WHEN NEW.sop_instance_uid = '1.1' BEGIN SELECT RAISE(ABORT, 'odd'); END")
+            } else {
+                for place in folder.places(of: bad.instance) {
+                    try FileManager.default.createDirectory(at: folder.root.appending(path: "\(place.folder)/\(place.name)"), withIntermediateDirectories: true)
+                }
+            }
+        }
+        for _ in 0..<2 {  // and the start after that changes nothing
+            #expect(try store.instances(withSOPInstanceUID: "1.1").isEmpty && store.instances(withSOPInstanceUID: "1.3").map(\.state) == [.current])
+            let kept = try folder.unrecordedInstances()
+            #expect(kept.map(\.path) == ["unrecorded/instances/1.2/1.1.dcm"] && kept.map(\.callingAETitle) == ["CT"])
+            #expect(folder.condition(of: kept[0].path, size: bad.instance.size, digest: bad.instance.digest) == .intact)
+            #expect(try StoreCheck(folder, arrivalSeconds: 0).run().findings == [.init(problem: .notRecorded, path: kept[0].path, sopInstanceUID: "1.1")])
+            #expect(try IntakeJournal.records(in: folder).isEmpty && halfFiles(in: folder.incoming).isEmpty)
+            _ = try open(folder, creating: true, logger: bench.logger)
+        }
+        if forItsRow { try sqlite(folder, "DROP TRIGGER odd") }
+        // Sent in again.
+        _ = try store.record(bad.instance.placed(at: "instances/1.2/1.1.dcm"), of: bad.association, at: Date())
+        #expect(try StoreCheck(folder, arrivalSeconds: 0).run().findings.map(\.problem) == [.missing], "it is known, though this test put no file there")
+    }
+
+    @Test func aStartThatCanRecordNoneOrCannotKeepOneIsRefusedAndLosesNothing() throws {
+        let intake = try patientIntake(), record = try arrive("1.1", into: intake)
+        defer { intake.stop() }
+        #expect(try intake.add(record, awaitFlush: {}))
+        // A database that does not work, and a file that can be neither read nor moved.
+        let harms: [(DataFolder) throws -> Void] = [
+            { try sqlite($0, "CREATE TRIGGER odd BEFORE INSERT ON instance BEGIN INSERT INTO nowhere VALUES (1); END") },
+            { folder in
+                let odd = record.instance.placed(at: "incoming/\(String(repeating: "x", count: 300))")
+                let again = IntakeRecord(instance: odd, association: record.association, received: record.received)
+                try IntakeJournal.empty(in: folder)
+                #expect(try IntakeJournal(in: folder).write(again) != nil)
+            },
+        ]
+        for harm in harms {
+            var harmed: DataFolder?
+            #expect(throws: (any Error).self) {
+                try afterKill {
+                    harmed = $0
+                    try harm($0)
+                }
+            }
+            let folder = try #require(harmed)
+            #expect(try IntakeJournal.records(in: folder).map(\.instance.sopInstanceUID) == ["1.1"])
+            #expect(try halfFiles(in: folder.incoming).map { try Data(contentsOf: $0).count } == [record.instance.size])
+        }
+    }
+
     @Test func anInstanceWhoseFlushFailsIsNotRecordedByAnybody() throws {
         let intake = try patientIntake()
         let record = try arrive("1.1", into: intake)

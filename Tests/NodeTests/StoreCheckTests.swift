@@ -159,6 +159,25 @@ private struct Kept {
         #expect(try kept.report().findings.isEmpty)
     }
 
+    @Test func rejectedObjectsOfADeletedSeriesGoWhereverItBrokeOff() throws {
+        try kept.delivered()
+        func reject(_ name: String) throws -> URL {
+            let folder = kept.folder.rejected.appending(path: name)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try Data("x".utf8).write(to: folder.appending(path: "SEG.dcm"))
+            return folder
+        }
+        let before = try reject("1")
+        _ = try open(kept.folder, creating: true, logger: kept.receiver.bench.logger)
+        #expect(FileManager.default.fileExists(atPath: before.path), "its series is there")
+        try kept.store.noteUnneeded(at: 0)
+        #expect(try kept.store.delete(by: RetentionRule([.delivered: 0]), at: 1, now: Date())?.folders == ["results/1", "rejected/1"])
+        let renamed = try reject("1.part"), strange = try reject("2"), file = kept.folder.rejected.appending(path: "note")
+        try Data("x".utf8).write(to: file)
+        _ = try open(kept.folder, creating: true, logger: kept.receiver.bench.logger)
+        #expect([before, renamed, strange, file].map { FileManager.default.fileExists(atPath: $0.path) } == [false, false, true, true])
+    }
+
     @Test(arguments: [-365, 365]) func aWallClockThatIsSetDeletesNothingAndKeepsNothingForLonger(jump: Double) throws {
         try kept.delivered()
         try look()

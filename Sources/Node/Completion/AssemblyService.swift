@@ -81,7 +81,7 @@ struct AssemblyService: Service {
 }
 
 /// How the slices of each series stand that waits, so that its headers, 300 of a scan, are read again only when it has stirred.
-private final class StackMemory: Sendable {
+final class StackMemory: Sendable {
     typealias Stack = (instances: Int, gap: String?)
 
     private let known = Mutex<[Int64: (lastArrival: Date, stack: Stack)]>([:])

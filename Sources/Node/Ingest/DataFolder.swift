@@ -5,7 +5,7 @@ import NodeStore
 import Synchronization
 
 /// The folder that holds all a node keeps: `node.sqlite`, `intake.journal` and `incoming/` (what has no row yet), `instances/SERIES/SOP.dcm`,
-/// `results/JOB/`, `rejected/JOB/` (objects that must not be sent), and `unrecorded/` (files found without a row; nothing is ever deleted that may be the only copy).
+/// `results/JOB/`, `rejected/JOB/` (objects that must not be sent), and `unrecorded/` (files without a row; nothing is ever deleted that may be the only copy; `unrecorded.jsonl` lists those that were acknowledged).
 public struct DataFolder: Sendable {
     public let root: URL
 
@@ -74,11 +74,12 @@ public struct DataFolder: Sendable {
 
     // MARK: Starting
 
-    /// Removes what was being received or made when the node stopped: none of it was acknowledged. Returns how many; an empty file is none, nor a second name.
+    /// Removes what was being received, made or deleted when the node stopped: none of it was acknowledged. Returns how many; an empty file is none, nor a second name.
     func removeHalfFiles() throws -> Int {
         let manager = FileManager.default
         let half = try manager.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil)
-            + manager.contentsOfDirectory(at: results, includingPropertiesForKeys: nil).filter { $0.pathExtension == "part" }
+            + [results, rejected].filter { manager.fileExists(atPath: $0.path) }
+            .flatMap { try manager.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil) }.filter { $0.pathExtension == "part" }
         var count = 0
         for file in half {
             var status = stat()
@@ -88,10 +89,10 @@ public struct DataFolder: Sendable {
         return count
     }
 
-    /// All files of instances and results, relative to the root; what lies deeper or is no folder where one should be counts as a file.
+    /// All files of instances, results and rejected objects, relative to the root; what lies deeper or is no folder where one should be counts as a file.
     func files() throws -> Set<String> {
         var files: Set<String> = []
-        for (name, place) in [("instances", instances), ("results", results)] {
+        for (name, place) in [("instances", instances), ("results", results), ("rejected", rejected)] where FileManager.default.fileExists(atPath: place.path) {
             for folder in try FileManager.default.contentsOfDirectory(atPath: place.path) {
                 guard let names = try? FileManager.default.contentsOfDirectory(atPath: place.appending(path: folder).path) else {
                     files.insert("\(name)/\(folder)")
@@ -108,15 +109,25 @@ public struct DataFolder: Sendable {
 
     /// Puts a file that no row names aside; returns where it is now, relative to the root. None that is there already is replaced.
     func setAside(_ path: String) throws -> String {
+        let place = placeAside(path)
+        try setAside(path, at: place)
+        return place
+    }
+
+    func setAside(_ path: String, at place: String) throws {
+        let target = root.appending(path: place)
+        try FileManager.default.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
+        guard rename(root.appending(path: path).path, target.path) == 0 else {
+            throw NodeError(.dataFolder, "\(path) cannot be put aside: \(systemReason()).")
+        }
+    }
+
+    /// Where a file may be put aside without replacing another, relative to the root.
+    func placeAside(_ path: String) -> String {
         var name = path, number = 1
         while FileManager.default.fileExists(atPath: unrecorded.appending(path: name).path) {
             number += 1
             name = "\(path).\(number)"
-        }
-        let target = unrecorded.appending(path: name)
-        try FileManager.default.createDirectory(at: target.deletingLastPathComponent(), withIntermediateDirectories: true)
-        guard rename(root.appending(path: path).path, target.path) == 0 else {
-            throw NodeError(.dataFolder, "\(path) cannot be put aside: \(systemReason()).")
         }
         return "unrecorded/\(name)"
     }

@@ -190,17 +190,31 @@ extension DataFolder {
 
     /// Records what the run before acknowledged and had not recorded, and empties the journal; returns how many. Before half files are removed.
     ///
-    /// A record whose file is not whole was never acknowledged: record and file are flushed side by side. Throws where one cannot be recorded;
-    /// then the journal is as it was.
+    /// A record whose file is not whole was never acknowledged: record and file are flushed side by side. One that cannot be recorded, though others
+    /// can, is kept for a person. Throws where none can, or there is no room; then the journal is as it was.
     func replayJournal(into store: Store, logger: Logger) throws -> Int {
         let open = try IntakeJournal.records(in: self).filter { try !store.holds($0.instance.sopInstanceUID, digest: $0.instance.digest) }
-        let whole = open.filter { record in
-            let isThere = access("\(root.path)/\(record.instance.path)", F_OK) == 0
-            return isThere ? isWhole(record.instance, at: record.instance.path) : (try? place(record.instance)) != nil
-        }.sorted { $0.received < $1.received }
-        if open.count > whole.count { logger.notice("\(open.count - whole.count) instances were not whole when the node stopped: they were never acknowledged.") }
-        if let failure = try settle(whole, in: store, logger: logger).compactMap(\.self).first { throw failure }
+        let found = Dictionary(grouping: open.sorted { $0.received < $1.received }, by: condition(ofFileOf:))
+        let whole = found[.intact] ?? [], unreadable = found[.unreadable] ?? [], halves = open.count - whole.count - unreadable.count
+        if halves > 0 { logger.notice("\(halves) instances were not whole when the node stopped: they were never acknowledged.") }
+        let failures = try zip(whole, settle(whole, in: store, logger: logger)).compactMap { record, failure in failure.map { (record, $0) } }
+        if let failure = failures.first(where: { !Store.isOfOneRecord($1) || mayLackRoom(after: $1) })?.1 { throw failure }
+        for (record, reason) in failures.map({ ($0, "\($1)") }) + unreadable.map({ ($0, "Its file cannot be read.") }) {
+            let kept = try keepForAPerson(record, because: reason)
+            logger.error(
+                "Instance \(kept.sopInstanceUID) from \(kept.callingAETitle) was acknowledged and cannot be recorded: \(reason) Its file is now \(kept.path): send it in again (docs/how-to/recover.md).")
+        }
         try IntakeJournal.empty(in: self)
-        return whole.count
+        return whole.count - failures.count
+    }
+
+    /// How the file of a record is, in `incoming/` or, where an attempt before came so far, in its place.
+    private func condition(ofFileOf record: IntakeRecord) -> FileCondition {
+        let instance = record.instance
+        func condition(_ path: String) -> FileCondition { self.condition(of: path, size: instance.size, digest: instance.digest) }
+        let first = condition(instance.path)
+        guard first == .missing else { return first }
+        let placed = places(of: instance).map { condition("\($0.folder)/\($0.name)") }
+        return [.intact, .unreadable].first(where: placed.contains) ?? .missing
     }
 }

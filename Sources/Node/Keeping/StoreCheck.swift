@@ -12,6 +12,8 @@ public struct StoreReport: Sendable, Codable {
             case unrecorded
             /// Deleted on record, and still there.
             case notDeleted
+            /// Acknowledged; a start could not record it and put it aside, and it was not sent in again.
+            case notRecorded
         }
         public let problem: Problem
         /// Relative to the data folder.
@@ -63,6 +65,9 @@ public struct StoreCheck: Sendable {
             progress(report.instances + report.deleted + report.lost)
         }
         try examineResults(&report)
+        report.findings += try Set(folder.unrecordedInstances().filter { try !store.holds($0.sopInstanceUID, digest: $0.digest) }.map {
+            StoreReport.Finding(problem: .notRecorded, path: $0.path, sopInstanceUID: $0.sopInstanceUID)
+        }).sorted { $0.path < $1.path }
         report.setAside = (try? FileManager.default.subpathsOfDirectory(atPath: folder.unrecorded.path).count { $0.hasSuffix(".dcm") }) ?? 0
         report.seconds = (ContinuousClock.now - clock) / .seconds(1)
         report.megabytesPerSecond = report.seconds > 0 ? Double(report.bytes) / 1e6 / report.seconds : 0

@@ -67,7 +67,7 @@ extension DataFolder {
     private static let startBytes: off_t = 8 << 20
 
     /// Whether an error of a start may come of a disk or quota that is full.
-    fileprivate func mayLackRoom(after error: any Error) -> Bool {
+    func mayLackRoom(after error: any Error) -> Bool {
         switch error {
         case let error as NodeError where error.code != .dataFolder: return false
         case let error as StoreError where error.code == .damaged || error.code == .newer: return false
