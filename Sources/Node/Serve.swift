@@ -58,8 +58,11 @@ public func serve(
         CertificateService(provider: provider),
         ReceivingService(provider: provider, onReady: onReady),
     ]
+    // At debug the group writes each service out, and with it the whole configuration, names of users included.
+    var groupLogger = logger
+    groupLogger.logLevel = max(logger.logLevel, .info)
     let group = ServiceGroup(
-        configuration: .init(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        configuration: .init(services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: groupLogger))
     try await group.run()
     withExtendedLifetime(lock) {}
     logger.notice("Stopped.")

@@ -68,7 +68,7 @@ final class Gate: StorageHandler {
     private func isRight(_ passcode: String?, of user: Configuration.User) -> Bool {
         guard let path = user.passcodeFile else { return true }
         guard let content = try? String(contentsOfFile: path, encoding: .utf8) else {
-            logger.error("\(path) cannot be read: user \(user.name) is not let in")
+            logger.error("\(path) cannot be read: its user is not let in")
             return false
         }
         let right = content.prefix { !$0.isNewline }
