@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The least that a receiver can do, as a bound for any: takes C-STORE from storescu, and answers success.
+"""The least that a receiver can do, to hold any other against: takes C-STORE from storescu, and answers success.
 
-With a folder, each instance's bytes are on stable storage first: one write past the page cache, one fsync. No digest, no header, no row,
-no check of anything: it cannot be used, and no receiver that loses nothing can do with less. Without a folder it keeps nothing at all.
+With a folder, each instance's bytes are on stable storage first: one write past the page cache once all are there, one fsync. No digest, no
+header, no row, no check of anything: it cannot be used. It is no strict bound, since writes could overlap what arrives. Without a
+folder it keeps nothing at all.
 """
 import mmap
 import os

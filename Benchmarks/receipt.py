@@ -5,7 +5,7 @@ Every peer gets 300 CT instances of 0.5 MB on each of 1, 4 and 16 associations f
 a UID of its own; the peers take turns, three runs, medians. Of the peers only the node answers success once instance, name and row
 would survive a power cut. The disk alone: as many writers as associations put the same bytes into files of their own past the page
 cache and fsync each, which is the floor of any receipt that loses nothing; least_receiver.py adds the network to it, with the bytes flushed
-and with nothing kept, and so bounds any receiver that these senders can have on these cores. Over TLS, node and storescp show a certificate and ask for none.
+and with nothing kept: about what these senders leave for a receiver on these cores. Over TLS, node and storescp show a certificate and ask for none.
 
 Nothing is deleted before the end of a run (25 GB), and each peer's folder lies in another part of the disk: ext4 without a journal leaves
 inodes alone for minutes after their deletion, and for each new file searches past all of them.

@@ -39,8 +39,8 @@ struct CommitmentService: Service {
     ///
     /// `now` and `steady` are the same moment.
     func report(to peer: Configuration.Peer?, at now: Date = Date(), steady: ContinuousClock.Instant = .now) throws -> Date? {
-        try commitment.look(at: now, steady)
-        guard let peer else { return try giveUpStrangers(at: now, steady) }
+        let all = try commitment.pending(at: now, steady)
+        guard let peer else { return try giveUpStrangers(among: all, at: now, steady) }
         let due = try pending(of: peer).filter { commitment.configuration.delivery.isDue($0.nextAttempt!, at: now) && commitment.begin($0.id) }
         defer { for one in due { commitment.end(one.id) } }
         var failure: String?
@@ -65,10 +65,10 @@ struct CommitmentService: Service {
     }
 
     /// Ends what was asked by those that cannot be called and did not come back in time; returns when the next is at its end.
-    private func giveUpStrangers(at now: Date, _ steady: ContinuousClock.Instant) throws -> Date? {
+    private func giveUpStrangers(among all: [Commitment], at now: Date, _ steady: ContinuousClock.Instant) throws -> Date? {
         let callable = Set(Self.callable(commitment.configuration).map(\.aeTitle.string))
         let limit = commitment.configuration.delivery.giveUpAfterHours * 3600
-        let pending = try commitment.store.pendingCommitments().filter { !callable.contains($0.requester) }
+        let pending = all.filter { !callable.contains($0.requester) }
         let left = pending.map { limit - commitment.age(of: $0, at: now, steady) }
         for (one, left) in zip(pending, left) where left <= 0 && commitment.begin(one.id) {
             defer { commitment.end(one.id) }

@@ -169,11 +169,12 @@ final class StorageCommitment: MessageService {
         }
     }
 
-    /// Notes since when each of all reports waits that wait; `now` and `steady` are the same moment.
-    func look(at now: Date, _ steady: ContinuousClock.Instant) throws {
+    /// All reports that wait, having noted since when each does; `now` and `steady` are the same moment.
+    func pending(at now: Date, _ steady: ContinuousClock.Instant) throws -> [Commitment] {
         let pending = try store.pendingCommitments()
         for one in pending { _ = age(of: one, at: now, steady) }
         ages.keep(pending.map(\.id))
+        return pending
     }
 
     /// Seconds that a report has waited since its request, or since a person had it made anew.
