@@ -1,4 +1,5 @@
-"""Every write of receipt, of its database and of the node's start fails once, and from there on; and a disk that is really full."""
+"""Every write of receipt, of its database and of the node's start fails once, and from there on, and every read of a start once; a file that cannot be
+read; and a disk that is really full."""
 import errno
 import json
 import mmap
@@ -21,15 +22,15 @@ class Control:
 
     def __init__(self, path):
         self.path = path
-        path.write_bytes(bytes(40))
+        path.write_bytes(bytes(48))
         with open(path, "r+b") as file:
-            self.memory = mmap.mmap(file.fileno(), 40)
+            self.memory = mmap.mmap(file.fileno(), 48)
 
-    def set(self, fails=0, error=0, lasts=False):
-        self.memory[:] = struct.pack("<5Q", 0, fails, error, int(lasts), 0)
+    def set(self, fails=0, error=0, lasts=False, reads=False):
+        self.memory[:] = struct.pack("<6Q", int(reads), 0, fails, error, int(lasts), 0)
 
     def read(self):
-        count, _, _, _, failed = struct.unpack("<5Q", self.memory[:])
+        _, count, _, _, _, failed = struct.unpack("<6Q", self.memory[:])
         return count, failed
 
 
@@ -116,22 +117,28 @@ def while_receiving(folder, program, library, every, error, lasts):
     return run.finish(f"{errno.errorcode[error]} {'from the n-th write on' if lasts else 'at the n-th write'}", begun)
 
 
-def while_starting(folder, program, library, every):
-    begun, run = time.monotonic(), Run(folder, program, library)
+def before_rows(folder, program, library):
+    """A node that was killed while some of what it had acknowledged had no rows."""
+    run = Run(folder, program, library)
     run.node.start()
     run.send(run.new_series())
     run.settle()
     run.kill_before_rows()
+    return run
+
+
+def while_starting(folder, program, library, every, error, lasts, reads):
+    begun, run = time.monotonic(), before_rows(folder, program, library)
     left = folder / "left"
     shutil.copytree(run.node.data, left)
-    run.control.set()
+    run.control.set(reads=reads)
     run.node.start()
     points = run.control.read()[0]
     run.node.kill()
     for point in range(1, points + 1, every):
         shutil.rmtree(run.node.data)
         shutil.copytree(left, run.node.data)
-        run.control.set(point, errno.ENOSPC, True)
+        run.control.set(point, error, lasts, reads)
         run.node.start(wait=False)
         try:
             run.node.await_port(20)
@@ -149,7 +156,28 @@ def while_starting(folder, program, library, every):
         except RuntimeError:
             run.result["stuck"] += 1
     run.node.start()
-    return run.finish("ENOSPC from the n-th write of a start on", begun)
+    return run.finish(f"{errno.errorcode[error]} {'from' if lasts else 'at'} the n-th {'read' if reads else 'write'} of a start{' on' if lasts else ''}", begun)
+
+
+def unreadable(folder, program, library):
+    """A file without a row that the disk does not give: the start keeps it for a person, who sends it in again."""
+    begun, run = time.monotonic(), before_rows(folder, program, library)
+    uid = run.node.lost(run.acknowledged)[0]
+    digest = data_set_digest(run.acknowledged[uid])
+    incoming = [path for path in (run.node.data / "incoming").iterdir() if path.stat().st_size and data_set_digest(path) == digest]
+    run.node.environment["FAULT_UNREADABLE"] = incoming[0].name
+    run.node.start()
+    run.result["points"], run.result["hit"] = 1, int(run.node.lost(run.acknowledged) == [uid])
+    kept = [json.loads(line) for line in (run.node.data / "unrecorded.jsonl").read_text().split("\n") if line]
+    files = [run.node.data / one["path"] for one in kept]
+    run.result["lost"] += int([one["sopInstanceUID"] for one in kept] != [uid]) + sum(data_set_digest(path) != digest for path in files)
+    findings = run.node.findings()
+    run.result["unsound"] += int([(one["problem"], one["sopInstanceUID"]) for one in findings] != [("notRecorded", uid)])
+    run.result["stuck"] += int(run.send({uid: files[0]}) != [uid])
+    run.settle()
+    run.result["unsound"] += len(run.node.findings())
+    run.check()
+    return run.finish("a file of a start that cannot be read", begun)
 
 
 def full(folder, program):
@@ -205,7 +233,9 @@ def run(program, folder, every=1):
     library = shim("disk", folder)
     results = [while_receiving(folder / f"{errno.errorcode[error]}-{lasts}", program, library, every, error, lasts)
                for error, lasts in ((errno.ENOSPC, False), (errno.ENOSPC, True), (errno.EIO, False))]
-    results.append(while_starting(folder / "starting", program, library, every))
+    results += [while_starting(folder / f"starting-{errno.errorcode[error]}", program, library, every, error, lasts, reads)
+                for error, lasts, reads in ((errno.ENOSPC, True, False), (errno.EIO, False, True))]
+    results.append(unreadable(folder / "unreadable", program, library))
     mounted = subprocess.run(["unshare", "--mount", sys.executable, __file__, program, folder / "full"], capture_output=True, text=True)
     if mounted.returncode == 0:
         results.append(json.loads(mounted.stdout.splitlines()[-1]))

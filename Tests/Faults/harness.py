@@ -146,6 +146,11 @@ completion: {idleSeconds: 0.3, gapSeconds: 3600}'''}
             "SELECT series.series_uid FROM job JOIN series ON series.id = job.series GROUP BY job.series HAVING count(*) > 1",
         ) for row in self.rows(sql)]
 
+    def findings(self):
+        """What `doctor --data` finds wrong."""
+        done = subprocess.run([self.program, "doctor", "--data", "--json", "--config", self.settings], capture_output=True, text=True)
+        return json.loads(done.stdout)["findings"]
+
     def is_sound(self):
         return self.rows("PRAGMA integrity_check") == [("ok",)] and not self.rows("PRAGMA foreign_key_check")
 

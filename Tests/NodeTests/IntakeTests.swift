@@ -304,6 +304,11 @@ import Testing
         #expect(try journal.write(record) == 7)
         for slot in slots { try journal.clear(slot) }
         #expect(try IntakeJournal.records(in: bench.folder).isEmpty)
+        // A record of another version, whole, is no torn one.
+        let odd = IntakeRecord(instance: record.instance.placed(at: "a\0b"), association: record.association, received: record.received)
+        #expect(try journal.write(odd) != nil)
+        #expect(throws: NodeError.self) { try IntakeJournal.records(in: bench.folder) }
+        try IntakeJournal.empty(in: bench.folder)
         let long = record.instance.placed(at: String(repeating: "x", count: IntakeJournal.slotSize))
         #expect(try journal.write(IntakeRecord(instance: long, association: record.association, received: Date())) == nil)
     }

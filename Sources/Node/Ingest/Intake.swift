@@ -190,26 +190,36 @@ extension DataFolder {
 
     /// Records what the run before acknowledged and had not recorded, and empties the journal; returns how many. Before half files are removed.
     ///
-    /// A record whose file is not whole was never acknowledged: record and file are flushed side by side. One that cannot be recorded, though others
-    /// can, is kept for a person. Throws where none can, or there is no room; then the journal is as it was.
+    /// A record whose file is not whole was never acknowledged: record and file are flushed side by side. One that cannot be recorded twice over, though
+    /// others can, is kept for a person. Throws where none can, or there is no room; then the journal is as it was.
     func replayJournal(into store: Store, logger: Logger) throws -> Int {
         let open = try IntakeJournal.records(in: self).filter { try !store.holds($0.instance.sopInstanceUID, digest: $0.instance.digest) }
-        let found = Dictionary(grouping: open.sorted { $0.received < $1.received }, by: condition(ofFileOf:))
-        let whole = found[.intact] ?? [], unreadable = found[.unreadable] ?? [], halves = open.count - whole.count - unreadable.count
-        if halves > 0 { logger.notice("\(halves) instances were not whole when the node stopped: they were never acknowledged.") }
-        let failures = try zip(whole, settle(whole, in: store, logger: logger)).compactMap { record, failure in failure.map { (record, $0) } }
-        if let failure = failures.first(where: { !Store.isOfOneRecord($1) || mayLackRoom(after: $1) })?.1 { throw failure }
-        for (record, reason) in failures.map({ ($0, "\($1)") }) + unreadable.map({ ($0, "Its file cannot be read.") }) {
+        var (recorded, failed) = try replay(open.sorted { $0.received < $1.received }, into: store, logger: logger)
+        if !failed.isEmpty {
+            Thread.sleep(forTimeInterval: 1)  // A disk that did not give a file once may give it now.
+            let again = try replay(failed.map(\.record), into: store, logger: logger)
+            (recorded, failed) = (recorded + again.recorded, again.failed)
+        }
+        for (record, reason) in failed {
             let kept = try keepForAPerson(record, because: reason)
             logger.error(
                 "Instance \(kept.sopInstanceUID) from \(kept.callingAETitle) was acknowledged and cannot be recorded: \(reason) Its file is now \(kept.path): send it in again (docs/how-to/recover.md).")
         }
         try IntakeJournal.empty(in: self)
-        return whole.count - failures.count
+        return recorded
+    }
+
+    private func replay(_ records: [IntakeRecord], into store: Store, logger: Logger) throws -> (recorded: Int, failed: [(record: IntakeRecord, reason: String)]) {
+        let found = Dictionary(grouping: records, by: condition(ofFileOf:))
+        let whole = found[.intact] ?? [], unreadable = found[.unreadable] ?? [], halves = records.count - whole.count - unreadable.count
+        if halves > 0 { logger.notice("\(halves) instances were not whole when the node stopped: they were never acknowledged.") }
+        let failures = try zip(whole, settle(whole, in: store, logger: logger)).compactMap { record, failure in failure.map { (record, $0) } }
+        if let failure = failures.first(where: { !Store.isOfOneRecord($1) || mayLackRoom(after: $1) })?.1 { throw failure }
+        return (whole.count - failures.count, failures.map { ($0, "\($1)") } + unreadable.map { ($0, "Its file cannot be read.") })
     }
 
     /// How the file of a record is, in `incoming/` or, where an attempt before came so far, in its place.
-    private func condition(ofFileOf record: IntakeRecord) -> FileCondition {
+    func condition(ofFileOf record: IntakeRecord) -> FileCondition {
         let instance = record.instance
         func condition(_ path: String) -> FileCondition { self.condition(of: path, size: instance.size, digest: instance.digest) }
         let first = condition(instance.path)

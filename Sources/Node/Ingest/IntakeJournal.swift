@@ -74,17 +74,20 @@ final class IntakeJournal: Sendable {
         guard written == bytes.count else { throw NodeError(.dataFolder, "\(path) cannot be written: \(systemReason()).") }
     }
 
-    /// What the run before wrote, with a row or without; what is not whole was never acknowledged.
+    /// What the run before wrote, with a row or without; what is not whole was never acknowledged. Throws `dataFolder` where one is of another version.
     static func records(in folder: DataFolder) throws -> [IntakeRecord] {
-        guard FileManager.default.fileExists(atPath: folder.journal.path) else { return [] }
-        let bytes = [UInt8](try Data(contentsOf: folder.journal))
-        return stride(from: 0, to: bytes.count, by: slotSize).compactMap { start in
+        let bytes: [UInt8]
+        do { bytes = [UInt8](try Data(contentsOf: folder.journal)) } catch CocoaError.fileReadNoSuchFile { return [] }
+        return try stride(from: 0, to: bytes.count, by: slotSize).compactMap { start in
             let slot = bytes[start..<min(start + slotSize, bytes.count)], header = slot.prefix(headerSize)
             guard header.count == headerSize, header.starts(with: mark) else { return nil }
             let length = header.dropFirst(mark.count).prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
             let body = slot.dropFirst(headerSize).prefix(length)
             guard SHA256.hash(data: body).elementsEqual(header.suffix(SHA256.byteCount)) else { return nil }
-            return IntakeRecord(bytes: body)
+            guard let record = IntakeRecord(bytes: body) else {
+                throw NodeError(.dataFolder, "\(folder.journal.path) holds an acknowledged instance in a form that this version does not know: start the version that wrote it once more.")
+            }
+            return record
         }
     }
 }

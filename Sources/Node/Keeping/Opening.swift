@@ -29,6 +29,10 @@ private func reconcile(_ folder: DataFolder, with store: Store, _ recovery: Reco
     for instance in recovery.unsettled {
         let condition = folder.condition(of: instance)
         guard condition != .intact, condition != .missing else { continue }
+        guard condition != .unreadable else {
+            logger.error("\(instance.path) cannot be read: doctor --data tells when it can again.")
+            continue
+        }
         try store.lose(instance)
         let place = try folder.setAside(instance.path)
         logger.warning("\(instance.path) was not whole when the node stopped (\(condition.rawValue)), never acknowledged, and was moved to \(place).")

@@ -123,12 +123,11 @@ public struct StoreCheck: Sendable {
     private func examineJournal(_ report: inout StoreReport) throws -> Set<String> {
         var places: Set<String> = []
         for record in try IntakeJournal.records(in: folder) {
-            let instance = record.instance, own = folder.places(of: instance).map { "\($0.folder)/\($0.name)" }
-            guard try !store.holds(instance.sopInstanceUID, digest: instance.digest),
-                // One that is not whole is on its way, or broke off: it was not acknowledged.
-                ([instance.path] + own).contains(where: { folder.condition(of: $0, size: instance.size, digest: instance.digest) == .intact })
-            else { continue }
-            places.formUnion(own)
+            let instance = record.instance, condition = folder.condition(ofFileOf: record)
+            // One that is not whole is on its way, or broke off: it was not acknowledged.
+            guard [.intact, .unreadable].contains(condition), try !store.holds(instance.sopInstanceUID, digest: instance.digest) else { continue }
+            if condition == .unreadable { report.findings.append(.init(problem: .unreadable, path: instance.path, sopInstanceUID: instance.sopInstanceUID)) }
+            places.formUnion(folder.places(of: instance).map { "\($0.folder)/\($0.name)" })
             report.waiting += 1
             report.bytes += instance.size
         }

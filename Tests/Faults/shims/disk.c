@@ -1,6 +1,7 @@
-// Makes the n-th change to files under a folder fail. Preloaded into the node, it stands before every library, SQLite's too.
+// Makes the n-th change to files under a folder fail, or the n-th read. Preloaded into the node, it stands before every library, SQLite's too.
 //
-// FAULT_FOLDER names the folder; FAULT_CONTROL a file of struct control, which the driver maps and changes while the node runs.
+// FAULT_FOLDER names the folder; FAULT_CONTROL a file of struct control, which the driver maps and changes while the node runs;
+// FAULT_UNREADABLE, where set, the name of a file of which no read succeeds.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,7 +17,8 @@
 #include <unistd.h>
 
 struct control {
-    uint64_t count;  // changes so far
+    uint64_t reads;  // whether reads count, in place of changes
+    uint64_t count;  // so far
     uint64_t fails;  // the number of the first that fails; 0 none
     uint64_t error;  // the errno it fails with
     uint64_t lasts;  // whether all after it fail as well
@@ -37,9 +39,15 @@ __attribute__((constructor)) static void start(void) {
     if (memory != MAP_FAILED) control = memory;
 }
 
-/// Counts a change to a path, and says whether it is to fail.
-static int fails(const char *path) {
+/// Counts a change to a path, or a read, and says whether it is to fail.
+static int access_fails(const char *path, int reads) {
     if (control == NULL || path == NULL || strncmp(path, folder, folder_length) != 0) return 0;
+    const char *unreadable = getenv("FAULT_UNREADABLE"), *name = strrchr(path, '/');
+    if (reads && unreadable != NULL && strcmp(name + 1, unreadable) == 0) {
+        errno = EIO;
+        return 1;
+    }
+    if (control->reads != (uint64_t)reads) return 0;
     const uint64_t number = __atomic_add_fetch(&control->count, 1, __ATOMIC_SEQ_CST), first = __atomic_load_n(&control->fails, __ATOMIC_SEQ_CST);
     if (first == 0 || number < first || (number > first && !control->lasts)) return 0;
     __atomic_add_fetch(&control->failed, 1, __ATOMIC_SEQ_CST);
@@ -47,7 +55,9 @@ static int fails(const char *path) {
     return 1;
 }
 
-static int descriptor_fails(int descriptor) {
+static int fails(const char *path) { return access_fails(path, 0); }
+
+static int descriptor_access_fails(int descriptor, int reads) {
     if (control == NULL) return 0;
     const int before = errno;
     char name[32], path[PATH_MAX];
@@ -56,8 +66,10 @@ static int descriptor_fails(int descriptor) {
     errno = before;
     if (length < 0) return 0;
     path[length] = 0;
-    return fails(path);
+    return access_fails(path, reads);
 }
+
+static int descriptor_fails(int descriptor) { return descriptor_access_fails(descriptor, 0); }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 #define ON_DESCRIPTOR(type, name, parameters, arguments) \
@@ -73,6 +85,14 @@ ON_DESCRIPTOR(int, ftruncate, (int descriptor, off_t length), (descriptor, lengt
 ON_DESCRIPTOR(int, ftruncate64, (int descriptor, off64_t length), (descriptor, length))
 ON_DESCRIPTOR(int, fallocate, (int descriptor, int mode, off_t at, off_t count), (descriptor, mode, at, count))
 ON_DESCRIPTOR(int, fallocate64, (int descriptor, int mode, off64_t at, off64_t count), (descriptor, mode, at, count))
+
+#define READING(name, parameters, arguments) \
+    ssize_t name parameters { return descriptor_access_fails(descriptor, 1) ? -1 : NEXT(name) arguments; }
+
+READING(read, (int descriptor, void *bytes, size_t count), (descriptor, bytes, count))
+READING(pread, (int descriptor, void *bytes, size_t count, off_t at), (descriptor, bytes, count, at))
+READING(pread64, (int descriptor, void *bytes, size_t count, off64_t at), (descriptor, bytes, count, at))
+READING(readv, (int descriptor, const struct iovec *parts, int count), (descriptor, parts, count))
 
 // These return the error.
 int posix_fallocate(int descriptor, off_t at, off_t count) { return descriptor_fails(descriptor) ? (int)control->error : NEXT(posix_fallocate)(descriptor, at, count); }
