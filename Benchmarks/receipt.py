@@ -5,7 +5,9 @@ Every peer gets 300 CT instances of 0.5 MB on each of 1, 4 and 16 associations f
 a UID of its own; the peers take turns, three runs, medians. Of the peers only the node answers success once instance, name and row
 would survive a power cut. The disk alone: as many writers as associations put the same bytes into files of their own past the page
 cache and fsync each, which is the floor of any receipt that loses nothing; least_receiver.py adds the network to it, with the bytes flushed
-and with nothing kept: about what these senders leave for a receiver on these cores. Over TLS, node and storescp show a certificate and ask for none.
+and with nothing kept: about what these senders leave for a receiver on these cores. A second table gives the processor time that each spends
+on an instance, sender and kernel included, and the most that any receiver can reach that takes, digests and flushes: the cores over the sum of the
+three. It counts all that the machine does, which must do nothing else. Over TLS, node and storescp show a certificate and ask for none.
 
 Nothing is deleted before the end of a run (25 GB), and each peer's folder lies in another part of the disk: ext4 without a journal leaves
 inodes alone for minutes after their deletion, and for each new file searches past all of them.
@@ -16,6 +18,7 @@ A table goes to standard output, everything measured to .local/bench/receipt.jso
 """
 import argparse
 import contextlib
+import hashlib
 import json
 import mmap
 import os
@@ -170,23 +173,29 @@ def senders(title, port, associations, *options):
     return [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(associations)]
 
 
+def busy():
+    """Seconds that all processors have worked since the machine began."""
+    user, nice, system, _, _, interrupts, soft = map(int, open("/proc/stat").readline().split()[1:8])
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
+
+
 def rate(peer, associations, run):
-    """Instances/s of a peer, or None where it lost some or broke off."""
+    """Instances/s of a peer and ms of a processor an instance, or None where it lost some or broke off."""
     folder = WORK / f"{peer.replace(' ', '')}-{associations}-{run}"
     total = associations * INSTANCES
     with PEERS[peer](folder) as (_, title, port, kept):
-        begun = time.monotonic()
+        begun, before = time.monotonic(), busy()
         statuses = [sender.wait() for sender in senders(title, port, associations, *(SECURE if peer.endswith("TLS") else []))]
-        seconds = time.monotonic() - begun
+        seconds, worked = time.monotonic() - begun, busy() - before
         lost = total - (total if kept() is None else kept())
     if any(statuses) or lost:
         print(f"receipt: {peer} on {associations}: {lost} of {total} lost, {sum(map(bool, statuses))} senders failed", file=sys.stderr)
         return None
-    return total / seconds
+    return total / seconds, 1000 * worked / total
 
 
 def disk_rate(writers):
-    """Files of an instance's size that this disk takes a second, each flushed, from so many writers."""
+    """The same of files of an instance's size that this disk takes, each flushed, from so many writers."""
     size, folder = SOURCES.joinpath("0000.dcm").stat().st_size, WORK / f"disk-{writers}"
     folder.mkdir()
     blocks = mmap.mmap(-1, (size + 4095) // 4096 * 4096)  # O_DIRECT wants whole blocks of aligned memory
@@ -200,27 +209,37 @@ def disk_rate(writers):
             os.close(file)
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(writers)]
-    begun = time.monotonic()
+    begun, before = time.monotonic(), busy()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seconds = time.monotonic() - begun
-    return writers * INSTANCES / seconds
+    seconds, worked = time.monotonic() - begun, busy() - before
+    return writers * INSTANCES / seconds, 1000 * worked / (writers * INSTANCES)
+
+
+def digest_milliseconds(count=200):
+    """Of a processor, for the SHA-256 of an instance."""
+    instance = SOURCES.joinpath("0000.dcm").read_bytes()
+    begun = time.process_time()
+    for _ in range(count):
+        hashlib.sha256(instance).digest()
+    return 1000 * (time.process_time() - begun) / count
 
 
 def measure(arguments):
     peers = [peer for peer in PEERS if peer in arguments.peers]
-    rates = {str(n): {name: [] for name in [*peers, "disk alone"]} for n in arguments.associations}
+    rates, work = ({str(n): {name: [] for name in [*peers, "disk alone"]} for n in arguments.associations} for _ in range(2))
     for run in range(arguments.runs):
         for n in arguments.associations:
-            for peer in peers:
-                rates[str(n)][peer].append(rate(peer, n, run))
-            rates[str(n)]["disk alone"].append(disk_rate(n))
+            for peer in [*peers, "disk alone"]:
+                measured = rate(peer, n, run) if peer in PEERS else disk_rate(n)
+                for kind, value in zip((rates, work), measured or (None, None)):
+                    kind[str(n)][peer].append(value)
         for folder in {*WORK.glob(f"*-{run}"), *WORK.glob("disk-*")}:
             shutil.rmtree(folder)
         os.sync()
-    report = {"instances an association": INSTANCES, "megabytes an instance": 0.5, "rates": rates, "medians": {}, "ratios": {}}
+    report = {"instances an association": INSTANCES, "megabytes an instance": 0.5, "rates": rates, "milliseconds": work, "medians": {}, "ratios": {}}
     print(f"| associations | {' | '.join(rates[str(arguments.associations[0])])} | of storescp (goal) | of storescp on one | of the disk (goal) | of the least durable |")
     print(f"|---|{'---|' * (len(peers) + 5)}")
     for n in arguments.associations:
@@ -234,7 +253,24 @@ def measure(arguments):
         held_against = {"storescp": f" ({GOALS.get(n, '-')})", "storescp on one": "", "disk alone": f" ({DISK_GOAL})", "least durable receiver": ""}
         cells += [f"{ratios[peer]:.2f}{goal}" if peer in ratios else "-" for peer, goal in held_against.items()]
         print(f"| {n} | {' | '.join(cells)} |")
+    print_work(report, arguments.associations)
     write(report, "receipt.json")
+
+
+def print_work(report, associations):
+    digest, cores, columns = digest_milliseconds(), os.cpu_count(), report["milliseconds"][str(associations[0])]
+    print(f"\nms of a processor an instance, of {cores}; SHA-256 {digest:.2f}")
+    print(f"| associations | {' | '.join(columns)} | at most, taken, digested and flushed | storescp (goal) | disk alone (goal) |")
+    print(f"|---|{'---|' * (len(columns) + 3)}")
+    for n in associations:
+        work = {peer: None if None in values else statistics.median(values) for peer, values in report["milliseconds"][str(n)].items()}
+        least, rates = work.get("least receiver"), report["medians"][n]
+        most = 1000 * cores / (least + digest + work["disk alone"]) if least else None
+        report.setdefault("at most", {})[n] = most
+        goals = {peer: goal * rates[peer] for peer, goal in (("storescp", GOALS.get(n)), ("disk alone", DISK_GOAL)) if goal and rates.get(peer)}
+        cells = ["-" if value is None else f"{value:.2f}" for value in work.values()] + ["-" if most is None else f"{most:.0f}/s"]
+        cells += [f"{goals[peer]:.0f}/s" if peer in goals else "-" for peer in ("storescp", "disk alone")]
+        print(f"| {n} | {' | '.join(cells)} |")
 
 
 def resident_megabytes(pid):
