@@ -26,8 +26,12 @@ class ArrivingFile {
     ArrivingFile() : memory(static_cast<char *>(aligned_alloc(alignment, blockSize)), free), hash(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
         if (!memory || !hash) throw std::bad_alloc();
         start.reserve(startSize);
+        ++inUse;
     }
-    ~ArrivingFile() { discard(); }
+    ~ArrivingFile() {
+        discard();
+        --inUse;
+    }
 
     /// Begins a file, which is there and empty; without a path, what comes is thrown away.
     void begin(const char *path) {
@@ -99,6 +103,8 @@ class ArrivingFile {
     /// What O_DIRECT wants of memory, offset and length; no disk has larger blocks than this.
     static constexpr size_t alignment = 4096;
 
+    inline static std::atomic<unsigned> inUse = 0; // objects, one an association that receives
+
     std::unique_ptr<char, decltype(&free)> memory; // a block
     std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash;
     std::vector<uint8_t> start;
@@ -125,14 +131,17 @@ class ArrivingFile {
     /// Begins to write what fills no whole block of ours, and to flush and close the file.
     void writeRest() {
         const size_t whole = filled / alignment * alignment, tail = filled - whole;
-        aside.run([this, file = std::exchange(descriptor, -1), bytes = memory.get(), whole, tail, at = written] {
+        const auto rest = [this, file = std::exchange(descriptor, -1), bytes = memory.get(), whole, tail, at = written] {
             write(file, bytes, whole, at);
             // The last bytes fill no whole block of the disk: they go through the page cache.
             if (failure == 0 && tail > 0 && fcntl(file, F_SETFL, fcntl(file, F_GETFL) & ~O_DIRECT) != 0) failure = errno;
             write(file, bytes + whole, tail, at + whole);
             if (failure == 0 && fsync(file) != 0) failure = errno;
             close(file);
-        });
+        };
+        // With more associations than processors others have work while this one waits, and a change of threads would win nothing.
+        if (inUse > std::thread::hardware_concurrency()) rest();
+        else aside.run(rest);
         written += filled;
     }
 };

@@ -134,7 +134,7 @@ def follow(average, network, keep):
 
 def export(network, path):
     """The weights alone, half precision, written so that a reader never sees half a file."""
-    state = {key: value.detach().half().contiguous() for key, value in network.state_dict().items()}
+    state = {key: value.detach().half().cpu().contiguous() for key, value in network.state_dict().items()}
     temporary = f"{path}.part"
     torch.save(state, temporary)
     os.replace(temporary, path)

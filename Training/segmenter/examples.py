@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from medlam.data import STRUCTURES
 
@@ -100,12 +100,13 @@ def draw(cases, rng):
 
 
 class Examples(IterableDataset):
-    """Endless examples; the same seed gives the same."""
+    """Endless examples; the same seed and number of workers give the same."""
 
     def __init__(self, cases, seed):
         self.cases, self.seed = cases, seed
 
     def __iter__(self):
-        rng = np.random.default_rng(self.seed)
+        worker = get_worker_info()
+        rng = np.random.default_rng((*self.seed, worker.id) if worker and worker.id else self.seed)
         while True:
             yield draw(self.cases, rng)
