@@ -18,7 +18,7 @@ public func serve(
     Toolkit.shareHeaps()
     let folder = DataFolder(configuration.dataDirectory)
     guard let (store, lock) = try await openOnceThereIsRoom(folder, configuration, logger: logger) else { return logger.notice("Stopped.") }
-    let watch = FolderWatch(folder, configuration, logger: logger)
+    let watch = try FolderWatch(folder, configuration, logger: logger)
     // Beside the services: reading the weights for their digests takes seconds, and no association shall wait for it.
     async let _ = warnOfWhatIsMissing(configuration, logger: logger)
     for check in Doctor.accessChecks(configuration) where check.state != .ok { logger.warning("\(check.name): \(check.message)") }

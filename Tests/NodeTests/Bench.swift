@@ -41,7 +41,7 @@ struct Bench {
             """, folder: Places.repository)
     }
 
-    var watch: FolderWatch { FolderWatch(folder, configuration, logger: logger) }
+    var watch: FolderWatch { get throws { try FolderWatch(folder, configuration, logger: logger) } }
 
     /// An axial slice of 4 x 4 pixels at a height, or what else of the same study the class says.
     static func dataSet(

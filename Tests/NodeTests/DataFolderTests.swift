@@ -45,6 +45,16 @@ import Testing
         #expect(other.status == 0, "the lock is let go of with its owner")
     }
 
+    @Test func aFolderWhoseNumberCannotBeReadGetsNoOther() throws {
+        let identity = bench.folder.root.appending(path: "identity"), number = try bench.folder.identity(), noted = try Data(contentsOf: bench.folder.note)
+        try FileManager.default.removeItem(at: identity)
+        try FileManager.default.createDirectory(at: identity, withIntermediateDirectories: true)  // there, and no file that can be read
+        #expect(throws: NodeError.self) { try bench.folder.identity() }
+        #expect(throws: NodeError.self) { try bench.folder.claim(creating: true) }
+        #expect(throws: NodeError.self) { try bench.folder.identify() }
+        #expect(try number != nil && Data(contentsOf: bench.folder.note) == noted)
+    }
+
     @Test func theDigestIsOfTheDataSetAlone() throws {
         let paths = ["a", "b"].map { bench.folder.root.appending(path: "\($0).dcm").path }
         try Bench.dataSet(sop: "1.1").write(to: paths[0])

@@ -20,7 +20,7 @@ final class Receiver {
     init(on bench: Bench) throws {
         self.bench = bench
         let ingest = try Ingest(
-            folder: bench.folder, store: bench.store, watch: bench.watch, conflicts: ConflictPolicy(bench.configuration.receiving.conflicts),
+            folder: bench.folder, store: bench.store, watch: try bench.watch, conflicts: ConflictPolicy(bench.configuration.receiving.conflicts),
             logger: bench.logger, arrived: {})
         provider = StorageSCP(configuration: .init(address: "127.0.0.1", port: 0), handler: ingest, logger: bench.logger)
         port = try provider.start()

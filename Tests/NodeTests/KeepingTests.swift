@@ -120,8 +120,8 @@ private final class FakeDisk: Sendable {
         func log(event: LogEvent) { disk.log.withLock { $0.append("\(event.level): \(event.message)") } }
     }
 
-    func watch(_ bench: Bench) -> FolderWatch {
-        FolderWatch(
+    func watch(_ bench: Bench) throws -> FolderWatch {
+        try FolderWatch(
             bench.folder, disk: bench.configuration.disk, minimum: bench.configuration.receiving.minimumFree,
             logger: Logger(label: "t", factory: { _ in Handler(disk: self) }), free: { [self] in free.withLock { $0 } })
     }
@@ -137,7 +137,7 @@ private final class FakeDisk: Sendable {
         """
 
     @Test func eachWatermarkActsByBytesAndByPercentAndLetsGoBeyondTheMargin() throws {
-        let watch = disk.watch(try Bench(Self.settings))
+        let watch = try disk.watch(Bench(Self.settings))
         for (megabytes, percent, associations, instances, logged) in [
             (2000, 50, true, true, 0), (999, 50, true, true, 1), (1020, 50, true, true, 1), (1051, 50, true, true, 2),
             (2000, 2.9, false, true, 4), (2000, 3.4, false, true, 4), (2000, 3.6, true, true, 5), (299, 50, false, true, 6),
@@ -151,7 +151,7 @@ private final class FakeDisk: Sendable {
     }
 
     @Test func aZeroWatermarkIsNone() throws {
-        let watch = disk.watch(try Bench("receiving: {minimumFreeMegabytes: 0, minimumFreePercent: 0}"))
+        let watch = try disk.watch(Bench("receiving: {minimumFreeMegabytes: 0, minimumFreePercent: 0}"))
         disk.set(megabytes: 0, percent: 0)
         #expect(watch.admission() == .init())
     }
@@ -190,7 +190,7 @@ private final class FakeDisk: Sendable {
     }
 
     @Test func aDatabaseThatWasExchangedEndsTheNode() throws {
-        let bench = try Bench(), watch = bench.watch
+        let bench = try Bench(), watch = try bench.watch
         try watch.demandOpenDatabase()
         let database = bench.folder.root.appending(path: "node.sqlite"), copy = bench.folder.root.appending(path: "copy")
         try FileManager.default.copyItem(at: database, to: copy)

@@ -119,7 +119,7 @@ private struct Kept {
     init() throws {
         kept = try Kept()
         service = KeepingService(
-            store: kept.store, folder: kept.folder, watch: kept.receiver.bench.watch, rule: RetentionRule([.delivered: 86400]),
+            store: kept.store, folder: kept.folder, watch: try kept.receiver.bench.watch, rule: RetentionRule([.delivered: 86400]),
             logger: kept.receiver.bench.logger)
     }
 
@@ -198,7 +198,7 @@ private struct Kept {
         try look()
         try look(after: 0.6)
         let bench = kept.receiver.bench
-        let next = KeepingService(store: kept.store, folder: kept.folder, watch: bench.watch, rule: RetentionRule([.delivered: 86400]), logger: bench.logger)
+        let next = KeepingService(store: kept.store, folder: kept.folder, watch: try bench.watch, rule: RetentionRule([.delivered: 86400]), logger: bench.logger)
         _ = try next.keep(at: Date() + 999 * 86400, steady: begun)
         _ = try next.keep(at: Date(), steady: begun + .seconds(0.3 * 86400))
         #expect(try kept.receiver.kept().count == 5)

@@ -8,8 +8,8 @@ import Testing
 
 /// Workers here are shell scripts: what a worker does is tried elsewhere, what the node makes of it is tried here.
 @Suite struct WorkerServiceTests {
-    private func service(_ bench: Bench, _ script: String) -> WorkerService {
-        WorkerService(
+    private func service(_ bench: Bench, _ script: String) throws -> WorkerService {
+        try WorkerService(
             store: bench.store, folder: bench.folder, watch: bench.watch, configuration: bench.configuration, executable: URL(fileURLWithPath: "/bin/sh"),
             arguments: ["-c", script], alarms: [Alarm()], ended: {}, logger: bench.logger)
     }
@@ -44,9 +44,9 @@ import Testing
     @Test func aWorkerThatCannotBeStartedCostsOneAttempt() throws {
         let bench = try Bench()
         try bench.queueJob()
-        var service = service(bench, "")
+        var service = try service(bench, "")
         service = WorkerService(
-            store: bench.store, folder: bench.folder, watch: bench.watch, configuration: bench.configuration, executable: URL(fileURLWithPath: "/nowhere"),
+            store: bench.store, folder: bench.folder, watch: try bench.watch, configuration: bench.configuration, executable: URL(fileURLWithPath: "/nowhere"),
             alarms: [Alarm()], ended: {}, logger: bench.logger)
         try service.run(try #require(try bench.store.claimJob(alive: [], at: Date())), in: WorkerProcess())
         #expect(try bench.store.jobs().map(\.state) == [.queued])
@@ -73,7 +73,7 @@ import Testing
         let id = try bench.queueJob()
         let ticket = try #require(try bench.store.claimJob(alive: [], at: Date()))
         let process = WorkerProcess()
-        let service = service(bench, "exec sleep 60")
+        let service = try service(bench, "exec sleep 60")
         async let run: Void = onOwnThread("job") { try service.run(ticket, in: process) }
         process.stop()
         try await run
@@ -150,7 +150,7 @@ import Testing
     @Test func theServiceRunsWhatIsQueuedOneAfterTheOther() async throws {
         let bench = try Bench()
         try bench.queueJob()
-        let service = service(bench, say(.refused(reason: "No.")))
+        let service = try service(bench, say(.refused(reason: "No.")))
         let run = Task { try await service.run() }
         while try bench.store.jobs(states: [.refused]).isEmpty { try await Task.sleep(for: .milliseconds(20)) }
         run.cancel()

@@ -76,15 +76,13 @@ public struct DataFolder: Sendable {
 
     /// Removes what was being received, made or deleted when the node stopped: none of it was acknowledged. Returns how many; an empty file is none, nor a second name.
     func removeHalfFiles() throws -> Int {
-        let manager = FileManager.default
-        let half = try manager.contentsOfDirectory(at: incoming, includingPropertiesForKeys: nil)
-            + [results, rejected].filter { manager.fileExists(atPath: $0.path) }
-            .flatMap { try manager.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil) }.filter { $0.pathExtension == "part" }
+        func content(of folder: URL) throws -> [URL] { try names(in: folder).map { folder.appending(path: $0) } }
+        let half = try content(of: incoming) + [results, rejected].flatMap(content).filter { $0.pathExtension == "part" }
         var count = 0
         for file in half {
             var status = stat()
             if lstat(file.path, &status) == 0, status.st_size > 0, status.st_mode & S_IFMT == S_IFDIR || status.st_nlink == 1 { count += 1 }
-            do { try manager.removeItem(at: file) } catch { throw NodeError(.dataFolder, "\(file.path) cannot be removed: \(error)") }
+            do { try FileManager.default.removeItem(at: file) } catch { throw NodeError(.dataFolder, "\(file.path) cannot be removed: \(error)") }
         }
         return count
     }
@@ -92,16 +90,26 @@ public struct DataFolder: Sendable {
     /// All files of instances, results and rejected objects, relative to the root; what lies deeper or is no folder where one should be counts as a file.
     func files() throws -> Set<String> {
         var files: Set<String> = []
-        for (name, place) in [("instances", instances), ("results", results), ("rejected", rejected)] where FileManager.default.fileExists(atPath: place.path) {
-            for folder in try FileManager.default.contentsOfDirectory(atPath: place.path) {
-                guard let names = try? FileManager.default.contentsOfDirectory(atPath: place.appending(path: folder).path) else {
-                    files.insert("\(name)/\(folder)")
-                    continue
+        for (name, place) in [("instances", instances), ("results", results), ("rejected", rejected)] {
+            for folder in try names(in: place) {
+                let path = place.appending(path: folder)
+                var status = stat()
+                guard stat(path.path, &status) == 0 || [ENOENT, ELOOP].contains(errno) else {
+                    throw NodeError(.dataFolder, "\(path.path) cannot be looked at: \(systemReason()).")
                 }
-                for file in names { files.insert("\(name)/\(folder)/\(file)") }
+                if status.st_mode & S_IFMT == S_IFDIR {
+                    for file in try names(in: path) { files.insert("\(name)/\(folder)/\(file)") }
+                } else {
+                    files.insert("\(name)/\(folder)")
+                }
             }
         }
         return files
+    }
+
+    /// The names in a folder; none where it is not there. Throws where the disk does not give them, so that nothing counts as gone that is not.
+    private func names(in folder: URL) throws -> [String] {
+        do { return try FileManager.default.contentsOfDirectory(atPath: folder.path) } catch CocoaError.fileReadNoSuchFile { return [] }
     }
 
     /// All instance files, relative to the root.

@@ -45,7 +45,8 @@ extension DataFolder {
 
     /// What starts so far could not record, whether it was sent in again since or not.
     func unrecordedInstances() throws -> [UnrecordedInstance] {
-        guard FileManager.default.fileExists(atPath: unrecordedList.path) else { return [] }
-        return try String(contentsOf: unrecordedList, encoding: .utf8).split(separator: "\n").compactMap { try? NodeJSON.decode(UnrecordedInstance.self, from: String($0)) }
+        let lines: String
+        do { lines = try String(contentsOf: unrecordedList, encoding: .utf8) } catch CocoaError.fileReadNoSuchFile { return [] }
+        return lines.split(separator: "\n").compactMap { try? NodeJSON.decode(UnrecordedInstance.self, from: String($0)) }
     }
 }

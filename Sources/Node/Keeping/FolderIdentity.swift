@@ -9,12 +9,13 @@ extension DataFolder {
     /// Where the identity of the folder that was here is noted, outside the folder.
     var note: URL { root.deletingLastPathComponent().appending(path: ".\(root.lastPathComponent).identity") }
 
-    /// The folder's number; nil when it has none.
-    func identity() -> String? { Self.number(in: identityFile) }
+    /// The folder's number; nil when it has none. Throws `dataFolder` where the disk does not give it: such a folder must not get another.
+    func identity() throws -> String? { try Self.number(in: identityFile) }
 
-    private static func number(in file: URL) -> String? {
-        guard let text = try? String(contentsOf: file, encoding: .utf8) else { return nil }
-        return text.split(whereSeparator: \.isWhitespace).first.map(String.init)
+    private static func number(in file: URL) throws -> String? {
+        do {
+            return try String(contentsOf: file, encoding: .utf8).split(whereSeparator: \.isWhitespace).first.map(String.init)
+        } catch CocoaError.fileReadNoSuchFile { return nil } catch { throw NodeError(.dataFolder, "\(file.path) cannot be read: \(error)") }
     }
 
     /// Makes sure that this is the folder the node is to work in, before anything is written to it; makes it, unless only `trying`,
@@ -23,7 +24,7 @@ extension DataFolder {
     /// Throws `dataFolder` with what is wrong and what to do.
     @discardableResult
     func claim(creating: Bool, trying: Bool = false) throws -> Bool {
-        let noted = Self.number(in: note)
+        let noted = try Self.number(in: note)
         let remedy = "bring it back (is its disk mounted?), or remove \(note.path) to begin anew with an empty folder"
         var status = stat()
         if stat(root.path, &status) != 0 {
@@ -42,7 +43,7 @@ extension DataFolder {
         }
         guard status.st_mode & S_IFMT == S_IFDIR else { throw NodeError(.dataFolder, "\(root.path) is no folder; dataDirectory must name one.") }
         let hasDatabase = stat(database.path, &status) == 0 && status.st_size > 0
-        switch (identity(), noted) {
+        switch (try identity(), noted) {
         case (nil, .some):
             throw NodeError(.dataFolder, "\(root.path) is not the data folder that a node has run in here: \(remedy).")
         case (let own?, let noted?) where own != noted:
@@ -76,13 +77,13 @@ extension DataFolder {
 
     /// Gives the folder its number when it has none, once all else in it is made; it is durable on return.
     func identify() throws {
-        let number = identity() ?? UUID().uuidString
-        if identity() == nil {
+        let own = try identity(), number = own ?? UUID().uuidString
+        if own == nil {
             try Data((number + "\n").utf8).write(to: identityFile, options: .atomic)
             try makeDurable(identityFile)
             try makeDurable(root)
         }
-        if Self.number(in: note) != number {
+        if try Self.number(in: note) != number {
             // Where the node may not write beside its folder there is no note, and a folder that is gone is not missed.
             try? Data("\(number)\nThe data folder of medlsam-node that belongs here.\n".utf8).write(to: note, options: .atomic)
         }

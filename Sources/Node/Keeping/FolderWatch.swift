@@ -45,23 +45,23 @@ final class FolderWatch: Sendable {
     private let logger: Logger
     private let state: Mutex<State>
 
-    /// Watches a folder that the node has opened. `free` tells what is free on its disk; by default the disk is asked.
+    /// Watches a folder that the node has opened. Throws `dataFolder` where its identity cannot be read. `free` tells what is free on its disk; by default the disk is asked.
     init(
         _ folder: DataFolder, disk: Configuration.Disk, minimum: Configuration.Watermark, logger: Logger,
         free: (@Sendable () throws -> (bytes: Int64, percent: Double))? = nil
-    ) {
+    ) throws {
         self.folder = folder
         self.disk = disk
         self.minimum = minimum
         self.logger = logger
         self.free = free ?? { try folder.freeSpace() }
-        identity = folder.identity()
+        identity = try folder.identity()
         database = Place(folder.root.appending(path: "node.sqlite").path)
         state = Mutex(State(root: Place(folder.root.path)))
     }
 
-    convenience init(_ folder: DataFolder, _ configuration: Configuration, logger: Logger) {
-        self.init(folder, disk: configuration.disk, minimum: configuration.receiving.minimumFree, logger: logger)
+    convenience init(_ folder: DataFolder, _ configuration: Configuration, logger: Logger) throws {
+        try self.init(folder, disk: configuration.disk, minimum: configuration.receiving.minimumFree, logger: logger)
     }
 
     /// Looks now. Costs two system calls while all is well.
@@ -88,7 +88,7 @@ final class FolderWatch: Sendable {
     /// Throws when the folder came back from elsewhere: the database that is open and the lock are not those on its disk, so that only a
     /// new start helps.
     func demandOpenDatabase() throws {
-        guard let identity, identity == folder.identity(), let now = Place(folder.root.appending(path: "node.sqlite").path), now != database else { return }
+        guard let identity, identity == (try? folder.identity()), let now = Place(folder.root.appending(path: "node.sqlite").path), now != database else { return }
         throw NodeError(
             .dataFolder, "The data folder \(folder.root.path) came back on another file system, or its database was exchanged: the node must start anew.")
     }
@@ -99,7 +99,7 @@ final class FolderWatch: Sendable {
             return "The data folder \(folder.root.path) is gone: it was moved, or its disk is no longer mounted."
         }
         guard place != state.root else { return nil }
-        guard let identity, folder.identity() == identity else {
+        guard let identity, (try? folder.identity()) == identity else {
             return "\(folder.root.path) is not the data folder that the node started with: that was moved, or its disk is no longer mounted."
         }
         state.root = place

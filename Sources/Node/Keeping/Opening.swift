@@ -7,7 +7,7 @@ func open(_ folder: DataFolder, creating: Bool, logger: Logger) throws -> (Store
     try folder.claim(creating: creating)
     let lock = try DataFolderLock(folder)
     try folder.probe()
-    let store = try Store(folder: folder.root, checking: true, existing: folder.identity() != nil)
+    let store = try Store(folder: folder.root, checking: true, existing: try folder.identity() != nil)
     try folder.prepare()
     let replayed = try folder.replayJournal(into: store, logger: logger)
     if replayed > 0 { logger.notice("Recorded \(replayed) instances that were acknowledged just before the node stopped.") }

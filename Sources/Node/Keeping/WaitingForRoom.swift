@@ -17,7 +17,7 @@ func openOnceThereIsRoom(_ folder: DataFolder, _ configuration: Configuration, l
     let waiting = WaitingForRoom(folder: folder, attempt: attempt)
     let provider = StorageSCP(
         configuration: configuration.storageSCP,
-        handler: Gate(configuration, before: RefusesAll(watch: FolderWatch(folder, configuration, logger: logger)), logger: logger), services: [], logger: logger)
+        handler: Gate(configuration, before: RefusesAll(watch: try FolderWatch(folder, configuration, logger: logger)), logger: logger), services: [], logger: logger)
     let services: [ServiceGroupConfiguration.ServiceConfiguration] = [
         .init(service: waiting, successTerminationBehavior: .gracefullyShutdownGroup), .init(service: ReceivingService(provider: provider) { _ in }),
     ]

@@ -3,6 +3,7 @@
 // FAULT_FOLDER names the folder; FAULT_CONTROL a file of struct control, which the driver maps and changes while the node runs;
 // FAULT_UNREADABLE, where set, the name of a file of which no read succeeds.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -93,6 +94,8 @@ READING(read, (int descriptor, void *bytes, size_t count), (descriptor, bytes, c
 READING(pread, (int descriptor, void *bytes, size_t count, off_t at), (descriptor, bytes, count, at))
 READING(pread64, (int descriptor, void *bytes, size_t count, off64_t at), (descriptor, bytes, count, at))
 READING(readv, (int descriptor, const struct iovec *parts, int count), (descriptor, parts, count))
+
+DIR *opendir(const char *path) { return access_fails(path, 1) ? NULL : NEXT(opendir)(path); }
 
 // These return the error.
 int posix_fallocate(int descriptor, off_t at, off_t count) { return descriptor_fails(descriptor) ? (int)control->error : NEXT(posix_fallocate)(descriptor, at, count); }
