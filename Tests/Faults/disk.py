@@ -88,18 +88,18 @@ class Run:
         return {"fault": fault} | self.result | {"seconds": round(time.monotonic() - begun), "ok": bad == 0 and self.result["points"] > 0}
 
 
-def while_receiving(folder, program, library, every, error, lasts):
+def while_receiving(folder, program, library, every, error, lasts, reads):
     begun, run = time.monotonic(), Run(folder, program, library)
     run.node.start()
     run.send(run.new_series())  # what is made once is there
     run.settle()
-    run.control.set()
+    run.control.set(reads=reads)
     run.send(run.new_series())
     run.settle()
     points = run.control.read()[0]
     for point in range(1, points + 1, every):
         files = run.new_series()
-        run.control.set(point, error, lasts)
+        run.control.set(point, error, lasts, reads)
         answered = run.send(files)
         if not lasts:
             run.settle(2)
@@ -114,7 +114,7 @@ def while_receiving(folder, program, library, every, error, lasts):
         if len(run.send(files)) != SLICES or not run.settle():
             run.result["stuck"] += 1
     run.check()
-    return run.finish(f"{errno.errorcode[error]} {'from the n-th write on' if lasts else 'at the n-th write'}", begun)
+    return run.finish(f"{errno.errorcode[error]} {'from' if lasts else 'at'} the n-th {'read' if reads else 'write'}{' on' if lasts else ''}", begun)
 
 
 def before_rows(folder, program, library):
@@ -231,8 +231,8 @@ def fill(path):
 
 def run(program, folder, every=1):
     library = shim("disk", folder)
-    results = [while_receiving(folder / f"{errno.errorcode[error]}-{lasts}", program, library, every, error, lasts)
-               for error, lasts in ((errno.ENOSPC, False), (errno.ENOSPC, True), (errno.EIO, False))]
+    results = [while_receiving(folder / f"{errno.errorcode[error]}-{lasts}-{reads}", program, library, every, error, lasts, reads)
+               for error, lasts, reads in ((errno.ENOSPC, False, False), (errno.ENOSPC, True, False), (errno.EIO, False, False), (errno.EIO, False, True))]
     results += [while_starting(folder / f"starting-{errno.errorcode[error]}", program, library, every, error, lasts, reads)
                 for error, lasts, reads in ((errno.ENOSPC, True, False), (errno.EIO, False, True))]
     results.append(unreadable(folder / "unreadable", program, library))
