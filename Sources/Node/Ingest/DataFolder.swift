@@ -107,9 +107,25 @@ public struct DataFolder: Sendable {
         return files
     }
 
-    /// The names in a folder; none where it is not there. Throws where the disk does not give them, so that nothing counts as gone that is not.
+    /// The names in a folder; none where it is not there. Throws `dataFolder` where the disk does not give all: what is not listed counts as gone.
     private func names(in folder: URL) throws -> [String] {
-        do { return try FileManager.default.contentsOfDirectory(atPath: folder.path) } catch CocoaError.fileReadNoSuchFile { return [] }
+        // Not by FileManager, to which a list that breaks off is one that ends.
+        func unlisted() -> NodeError { NodeError(.dataFolder, "\(folder.path) cannot be listed: \(systemReason()).") }
+        guard let directory = opendir(folder.path) else {
+            guard errno == ENOENT else { throw unlisted() }
+            return []
+        }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(directory) else {
+                guard errno == 0 else { throw unlisted() }
+                return names
+            }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(cString: $0.assumingMemoryBound(to: CChar.self).baseAddress!) }
+            if name != ".", name != ".." { names.append(name) }
+        }
     }
 
     /// All instance files, relative to the root.

@@ -96,6 +96,7 @@ READING(pread64, (int descriptor, void *bytes, size_t count, off64_t at), (descr
 READING(readv, (int descriptor, const struct iovec *parts, int count), (descriptor, parts, count))
 
 DIR *opendir(const char *path) { return access_fails(path, 1) ? NULL : NEXT(opendir)(path); }
+struct dirent *readdir(DIR *directory) { return descriptor_access_fails(dirfd(directory), 1) ? NULL : NEXT(readdir)(directory); }
 
 // These return the error.
 int posix_fallocate(int descriptor, off_t at, off_t count) { return descriptor_fails(descriptor) ? (int)control->error : NEXT(posix_fallocate)(descriptor, at, count); }
