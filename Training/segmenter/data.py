@@ -4,6 +4,7 @@
 convention is that of medlam/data.py: axes (z, y, x) towards superior, anterior, left; 3 mm voxels; 8 bit intensities.
 """
 
+import json
 import lzma
 import sys
 from dataclasses import dataclass
@@ -65,6 +66,13 @@ def load(path):
         cases = torch.load(file, weights_only=True)
     return [(name, volume.numpy(), {structure: Structure(**{key: value.numpy() for key, value in fields.items()})
                                     for structure, fields in structures.items()})
+            for name, volume, structures in cases]
+
+
+def sound(cases):
+    """The cases without the structures whose contours are not what they are called (truths.py)."""
+    excluded = json.loads(Path(__file__).with_name("excluded.json").read_text())
+    return [(name, volume, {structure: drawn for structure, drawn in structures.items() if structure not in excluded.get(name, ())})
             for name, volume, structures in cases]
 
 

@@ -74,15 +74,17 @@ def sharpness(image, rng):
     return image.clamp(0, 1)
 
 
-def draw(cases, rng):
-    """One example: image [1, Z, Y, X] and shares [S, Z, Y, X], unknown -1."""
+def draw(cases, rng, plain=0):
+    """One example: image [1, Z, Y, X] and shares [S, Z, Y, X], unknown -1. A share `plain` of them is neither turned nor recoloured, nor resampled."""
     name = STRUCTURES[rng.integers(len(STRUCTURES))]
     having = [n for n, case in enumerate(cases) if name in case[2]]
     case = cases[having[rng.integers(len(having))]]
     structure = case[2][name]
     points = np.argwhere(structure.share > 127)
     middle = points[rng.integers(len(points))] + structure.first + rng.uniform(-1, 1, 3) * JITTER
-    matrix, mirrored = turn(rng), rng.random() < 0.5
+    is_plain = plain > 0 and rng.random() < plain
+    middle = np.round(middle) + 0.5 if is_plain else middle
+    matrix, mirrored = np.eye(3) if is_plain else turn(rng), rng.random() < 0.5
     if mirrored:
         matrix[:, 2] *= -1
     axes = [torch.arange(n).numpy() - (n - 1) / 2 for n in CROP]
@@ -91,7 +93,7 @@ def draw(cases, rng):
     image, shares = sampled(gathered(case, low, high), low, points)
     if mirrored:
         shares = shares[MIRRORED]
-    image = sharpness(image, rng)
+    image = image if is_plain else sharpness(image, rng)
     if rng.random() < 0.2:
         cut = rng.integers(4, 16)
         ends = slice(0, cut) if rng.random() < 0.5 else slice(CROP[0] - cut, None)
@@ -102,11 +104,11 @@ def draw(cases, rng):
 class Examples(IterableDataset):
     """Endless examples; the same seed and number of workers give the same."""
 
-    def __init__(self, cases, seed):
-        self.cases, self.seed = cases, seed
+    def __init__(self, cases, seed, plain=0):
+        self.cases, self.seed, self.plain = cases, seed, plain
 
     def __iter__(self):
         worker = get_worker_info()
         rng = np.random.default_rng((*self.seed, worker.id) if worker and worker.id else self.seed)
         while True:
-            yield draw(self.cases, rng)
+            yield draw(self.cases, rng, self.plain)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from medlam.data import STRUCTURES
 from medlam.train import export, follow
-from segmenter.data import load
+from segmenter.data import load, sound
 from segmenter.examples import CROP, Examples
 from segmenter.network import WIDTHS, Segmenter
 
@@ -99,11 +99,15 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--init", type=Path, help="begin with these exported weights")
+    parser.add_argument("--sound", action="store_true", help="leave out the contours that are not what they are called")
+    parser.add_argument("--plain", type=float, default=0, help="share of the examples that are neither turned nor recoloured")
     parser.add_argument("--widths", type=int, nargs=len(WIDTHS), default=WIDTHS, help="channels a level; the node's graph is of the default's")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     train, validation = load(options.cache / "segmenter-train.pt.xz"), load(options.cache / "segmenter-validation.pt.xz")
+    train = sound(train) if options.sound else train
     network, average = Segmenter(options.widths).to(options.device), Segmenter(options.widths).to(options.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=1e-3)
     done, minutes = 0, 0.0
@@ -114,10 +118,12 @@ def main():
         optimizer.load_state_dict(state["optimizer"])
         done, minutes = state["steps"], state["minutes"]
     else:
+        if options.init:
+            network.load_state_dict({key: value.float() for key, value in torch.load(options.init, weights_only=True).items()})
         average.load_state_dict(network.state_dict())
     kind = torch.device(options.device).type
     workers = options.workers or (1 if kind == "cpu" else os.cpu_count())
-    examples = iter(DataLoader(Examples(train, (options.seed, done)), batch_size=1, num_workers=workers, prefetch_factor=4))
+    examples = iter(DataLoader(Examples(train, (options.seed, done), options.plain), batch_size=1, num_workers=workers, prefetch_factor=4))
     began, losses = time.monotonic(), []
 
     def save():
