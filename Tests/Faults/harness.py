@@ -1,4 +1,5 @@
 """A node that is done harm to, and the peers that send to it: what the fault runs of this folder share."""
+import contextlib
 import hashlib
 import json
 import os
@@ -21,9 +22,12 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not of those that connections get (32768 and above): one might have it before the peer listens that it is meant for."""
+    while True:
+        port = random.randrange(20000, 32768)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def data_set_digest(path):

@@ -77,17 +77,18 @@ public func eventually<T>(_ what: String, within seconds: Double = 30, _ conditi
 
 /// A port of this machine's loopback interface that nothing listens on now.
 public func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(descriptor) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let port = withUnsafeMutablePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-            bind(descriptor, address, length) == 0 && getsockname(descriptor, address, &length) == 0
-        } ? Int(UInt16(bigEndian: $0.pointee.sin_port)) : nil
+    // Not of those that connections get (32768 and above): one might have it before the peer listens that it is meant for.
+    for _ in 0..<100 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0), port = UInt16.random(in: 20_000..<32_768)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
+        address.sin_port = port.bigEndian
+        let isFree = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
+        }
+        if isFree { return Int(port) }
     }
-    guard let port else { throw Expired("no free port") }
-    return port
+    throw Expired("no free port")
 }
