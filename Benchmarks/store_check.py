@@ -6,7 +6,6 @@
 import json
 import os
 import pathlib
-import socket
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,8 @@ import time
 import pydicom
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from bench import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NODE = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / ".build/release/medlsam-node")
@@ -48,9 +49,7 @@ with tempfile.TemporaryDirectory(dir=ROOT / ".local") as work:
     work = pathlib.Path(work)
     (work / "ct").mkdir()
     write_series(work / "ct")
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     settings = work / "node.yaml"
     settings.write_text(f"""aeTitle: MEDLSAM
 port: {port}

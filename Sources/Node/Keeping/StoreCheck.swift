@@ -124,7 +124,8 @@ public struct StoreCheck: Sendable {
         var places: Set<String> = []
         for record in try IntakeJournal.records(in: folder) {
             let instance = record.instance, condition = folder.condition(ofFileOf: record)
-            // One that is not whole is on its way, or broke off: it was not acknowledged.
+            // One that is not whole is on its way, or broke off: it was not acknowledged. The row is asked for last: beside a running node a file goes
+            // from under the look at it, but only once its row is there.
             guard [.intact, .unreadable].contains(condition), try !store.holds(instance.sopInstanceUID, digest: instance.digest) else { continue }
             if condition == .unreadable { report.findings.append(.init(problem: .unreadable, path: instance.path, sopInstanceUID: instance.sopInstanceUID)) }
             places.formUnion(folder.places(of: instance).map { "\($0.folder)/\($0.name)" })
